@@ -21,7 +21,7 @@ from search import validation
 from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
 from search.ranking.sorting import SortKey, sort_keys
 from search.rules import NO_RULES, Rules
-from search.understanding.interpretation import EVERYTHING, Understanding
+from search.understanding.interpretation import EVERYTHING, UNCURATED, Understanding
 
 # Names of the recall channels, such as "dense" for CHANNEL_DENSE of the contract.
 DENSE = "dense"
@@ -112,11 +112,13 @@ class SearchRequest:
     ) -> "SearchRequest":
         """Return a search whose results are ordered by score alone.
 
-        Groups are not collapsed, and results that are out of stock stay where they rank. Golden
-        queries, evaluation and the choice of weights compare such results.
+        Groups are not collapsed, results that are out of stock stay where they rank, and rules of
+        curations are not applied. Golden queries, evaluation and the choice of weights compare such
+        results.
         """
         return cls(
             query,
+            understanding=UNCURATED,
             show_variants=True,
             ignore_stock=True,
             rerank_depth=rerank_depth,

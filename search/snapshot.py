@@ -18,7 +18,6 @@ from search.bundle.building import open_held_out
 from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import Allowed
 from search.channels.fusion import Channels
-from search.curation.curation import Curation
 from search.curation.table import NO_CURATIONS, Curations
 from search.errors import UnknownItemsError
 from search.feature_source import FeatureSource
@@ -124,9 +123,8 @@ class Snapshot:
             identifiers=Identifiers.of(catalogue, self.identifiers),
         )
 
-    def curated(self, live: Sequence[Curation]) -> "Snapshot":
-        """Return a snapshot with other live curations."""
-        curations = self.curations.with_live(live)
+    def curated(self, curations: Curations) -> "Snapshot":
+        """Return a snapshot with other curations."""
         understanding = replace(self.understanding, synonyms=curations.synonyms)
         return replace(self, curations=curations, understanding=understanding)
 

@@ -120,6 +120,7 @@ type call struct {
 func (all suite) methods() []call {
 	items := pb.NewCatalogServiceClient(all.served)
 	retrievals := pb.NewRetrievalServiceClient(all.served)
+	curations := pb.NewCurationServiceClient(all.served)
 	input := &pb.EmbedInput{Input: &pb.EmbedInput_Query{Query: query}}
 	return []call{
 		{"Search", all.token, func(ctx context.Context) (bool, error) {
@@ -162,6 +163,17 @@ func (all suite) methods() []call {
 		}},
 		{"DeleteItems", all.token, func(ctx context.Context) (bool, error) {
 			return erase(ctx, all.served, "go-lamp")
+		}},
+		{"SetCuration", all.token, func(ctx context.Context) (bool, error) {
+			plugs := &pb.SynonymRule{Line: "plug, charger"}
+			content := &pb.SetCurationRequest_Synonyms{Synonyms: plugs}
+			response, err := curations.SetCuration(ctx, &pb.SetCurationRequest{Content: content})
+			return response.GetCuration() != nil, err
+		}},
+		{"ListCurations", all.token, func(ctx context.Context) (bool, error) {
+			request := &pb.ListCurationsRequest{Query: "plug"}
+			response, err := curations.ListCurations(ctx, request)
+			return notEmpty(len(response.GetCurations()), err)
 		}},
 		{"GetStatus", all.token, func(ctx context.Context) (bool, error) {
 			operator := pb.NewAdminServiceClient(all.admin)

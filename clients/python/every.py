@@ -23,12 +23,14 @@ from google.rpc import error_details_pb2
 from shortlist.client import ShortlistError
 from shortlist.v1 import admin_service_pb2 as admin
 from shortlist.v1 import catalog_service_pb2 as catalog
+from shortlist.v1 import curation_service_pb2 as curation
 from shortlist.v1 import rerank_service_pb2 as rerank
 from shortlist.v1 import retrieval_service_pb2 as retrieval
 from shortlist.v1 import search_service_pb2 as search
 from shortlist.v1 import suggestion_service_pb2 as suggestion
 from shortlist.v1.admin_service_pb2_grpc import AdminServiceStub
 from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from shortlist.v1.curation_service_pb2_grpc import CurationServiceStub
 from shortlist.v1.item_pb2 import Item
 from shortlist.v1.rerank_service_pb2_grpc import RerankServiceStub
 from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
@@ -52,7 +54,7 @@ served = grpc.insecure_channel(flags.address)
 plain = grpc.insecure_channel(flags.plain_address)
 searches, retrievals = SearchServiceStub(served), RetrievalServiceStub(served)
 items, reranks = CatalogServiceStub(served), RerankServiceStub(served)
-suggestions = SuggestionServiceStub(served)
+suggestions, curations = SuggestionServiceStub(served), CurationServiceStub(served)
 raising = CatalogServiceStub(grpc.insecure_channel(flags.raising_address))
 operator = AdminServiceStub(grpc.insecure_channel(flags.admin_address))
 
@@ -119,6 +121,7 @@ def fail(name: str) -> object:
 
 SEARCH_REQUEST = search.SearchRequest(query=QUERY)
 LAMP = Item(item_id="python-lamp", title="Brass reading lamp")
+PLUGS = curation.SynonymRule(line="plug, charger")
 CANDIDATES = [rerank.RerankCandidate(item_id=flags.item_id)]
 CALLS: dict[str, Callable[[], object]] = {
     "Search": lambda: ask(searches.Search, SEARCH_REQUEST).results,
@@ -148,6 +151,12 @@ CALLS: dict[str, Callable[[], object]] = {
     ),
     "UpsertItems": lambda: upsert(items, LAMP),
     "DeleteItems": delete,
+    "SetCuration": lambda: ask(
+        curations.SetCuration, curation.SetCurationRequest(synonyms=PLUGS)
+    ).HasField("curation"),
+    "ListCurations": lambda: (
+        ask(curations.ListCurations, curation.ListCurationsRequest(query="plug")).curations
+    ),
     "GetStatus": lambda: ask(operator.GetStatus, admin.GetStatusRequest()).HasField("bundle"),
     "a search without a query": lambda: ask(searches.Search, search.SearchRequest()),
     "a write without an id": lambda: upsert(items, Item(title="A lamp")),

@@ -158,9 +158,9 @@ def latest(file: LogFile, reader: sqlite3.Connection, after: int) -> Iterator[Cu
         LogError: a row is not as it was written.
     """
     query = (
-        "SELECT * FROM curations WHERE sequence IN"
-        " (SELECT max(sequence) FROM curations GROUP BY curation_id)"
-        " AND sequence > ? ORDER BY sequence"
+        "SELECT * FROM curations AS version WHERE sequence > ? AND NOT EXISTS (SELECT 1 FROM"
+        " curations WHERE curation_id = version.curation_id AND sequence > version.sequence)"
+        " ORDER BY sequence"
     )
     for row in reader.execute(query, (after,)):
         yield to_version(intact(file, row))

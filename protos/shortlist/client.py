@@ -23,10 +23,20 @@ from shortlist import requests
 from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import FieldViolation, ShortlistError
 from shortlist.options import Options, Retry, Tls, Token, check_token, read_token
-from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions, SuggestOptions
+from shortlist.requests import (
+    Curated,
+    CurationOptions,
+    ListCurationsOptions,
+    RetrieveOptions,
+    SearchOptions,
+    SimilarOptions,
+    SuggestOptions,
+)
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    curation_service_pb2,
+    curation_service_pb2_grpc,
     item_pb2,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
@@ -89,6 +99,7 @@ class Client:
         self._retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(self._channel)
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
         self._suggestion = suggestion_service_pb2_grpc.SuggestionServiceStub(self._channel)
+        self._curation = curation_service_pb2_grpc.CurationServiceStub(self._channel)
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
 
     def __enter__(self) -> Self:
@@ -249,6 +260,62 @@ class Client:
         """
         method = self._catalog.DeleteItems
         return self._stream(method, iter(deletions), timeout_seconds, request_id)
+
+    def list_curations(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[ListCurationsOptions],
+    ) -> curation_service_pb2.ListCurationsResponse:
+        """Return one page of curations (CurationService.ListCurations)."""
+        request = requests.list_curations(options)
+        method = self._curation.ListCurations
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def set_curation(
+        self,
+        content: Curated,
+        curation_id: str = "",
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[CurationOptions],
+    ) -> curation_service_pb2.SetCurationResponse:
+        """Create or replace a curation (CurationService.SetCuration).
+
+        Create the content with `shortlist.requests.synonyms` or `shortlist.requests.query_rules`.
+        Without an id, the server makes one.
+        """
+        request = requests.set_curation(content, curation_id, options)
+        method = self._curation.SetCuration
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def delete_curation(
+        self,
+        curation_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[CurationOptions],
+    ) -> curation_service_pb2.DeleteCurationResponse:
+        """Delete a curation (CurationService.DeleteCuration)."""
+        request = requests.delete_curation(curation_id, options)
+        method = self._curation.DeleteCuration
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def undo_curation(
+        self,
+        curation_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[CurationOptions],
+    ) -> curation_service_pb2.UndoCurationResponse:
+        """Take back the last change of a curation (CurationService.UndoCuration)."""
+        request = requests.undo_curation(curation_id, options)
+        method = self._curation.UndoCuration
+        return self._call(method, request, timeout_seconds, request_id)
 
     def _stream(
         self,

@@ -2,13 +2,14 @@
 
 import uuid
 from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 
 from google.protobuf import field_mask_pb2
 
 from shortlist.v1 import (
     catalog_service_pb2,
     channel_pb2,
+    curation_service_pb2,
     facet_pb2,
     filter_pb2,
     item_pb2,
@@ -69,6 +70,26 @@ class SuggestOptions(TypedDict, total=False):
     kinds: Iterable[suggestion_service_pb2.SuggestionKind.ValueType]
 
 
+class CurationOptions(TypedDict, total=False):
+    """The fields of every change of a curation."""
+
+    author: str  # who makes the change
+    expected_revision: int | None  # the revision that the curation must have; 0: none
+
+
+class ListCurationsOptions(TypedDict, total=False):
+    """The fields of a ListCurationsRequest."""
+
+    page_size: int
+    page_token: str
+    kind: curation_service_pb2.CurationKind.ValueType
+    query: str  # only curations that concern this query
+
+
+# What a curation does: see `synonyms` and `query_rules`.
+Curated: TypeAlias = curation_service_pb2.SynonymRule | curation_service_pb2.QueryRules
+
+
 def retrieve(
     query: str | Iterable[float], options: RetrieveOptions
 ) -> retrieval_service_pb2.RetrieveRequest:
@@ -109,6 +130,57 @@ def similar_items(
 def suggest(prefix: str, options: SuggestOptions) -> suggestion_service_pb2.SuggestRequest:
     """Return a SuggestRequest for a typed text."""
     return suggestion_service_pb2.SuggestRequest(prefix=prefix, **options)
+
+
+def synonyms(line: str, language: str = "") -> curation_service_pb2.SynonymRule:
+    """Return a rule of synonyms for `set_curation`, such as "sofa, couch"."""
+    return curation_service_pb2.SynonymRule(line=line, language=language)
+
+
+def query_rules(
+    queries: Sequence[str], rules: rules_pb2.Rules | None = None
+) -> curation_service_pb2.QueryRules:
+    """Return rules for some queries, for `set_curation`; see `shortlist.rules`."""
+    return curation_service_pb2.QueryRules(queries=queries, rules=rules)
+
+
+def set_curation(
+    content: Curated, curation_id: str, options: CurationOptions
+) -> curation_service_pb2.SetCurationRequest:
+    """Return a change of a curation with a random request id, so that it can be sent again."""
+    request = curation_service_pb2.SetCurationRequest(
+        request_id=uuid.uuid4().hex, curation_id=curation_id, **options
+    )
+    if isinstance(content, curation_service_pb2.SynonymRule):
+        request.synonyms.CopyFrom(content)
+    else:
+        request.query_rules.CopyFrom(content)
+    return request
+
+
+def delete_curation(
+    curation_id: str, options: CurationOptions
+) -> curation_service_pb2.DeleteCurationRequest:
+    """Return a deletion of a curation with a random request id."""
+    request_id = uuid.uuid4().hex
+    return curation_service_pb2.DeleteCurationRequest(
+        request_id=request_id, curation_id=curation_id, **options
+    )
+
+
+def undo_curation(
+    curation_id: str, options: CurationOptions
+) -> curation_service_pb2.UndoCurationRequest:
+    """Return an undo of the last change of a curation with a random request id."""
+    request_id = uuid.uuid4().hex
+    return curation_service_pb2.UndoCurationRequest(
+        request_id=request_id, curation_id=curation_id, **options
+    )
+
+
+def list_curations(options: ListCurationsOptions) -> curation_service_pb2.ListCurationsRequest:
+    """Return a ListCurationsRequest."""
+    return curation_service_pb2.ListCurationsRequest(**options)
 
 
 def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.GetItemRequest:

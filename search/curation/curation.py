@@ -1,6 +1,7 @@
 """A curation: one rule of synonyms, or rules that apply to every search for certain queries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeAlias
 
 from base.errors import RequestError, check_count, check_text
@@ -23,7 +24,7 @@ class QueryRules:
     queries: tuple[str, ...]
     rules: Rules = NO_RULES
 
-    @property
+    @cached_property
     def texts(self) -> tuple[str, ...]:
         """The normalised queries, each once."""
         return tuple(dict.fromkeys(map(normalise_query, self.queries)))
@@ -56,6 +57,13 @@ class Curation:
             name = "synonyms" if isinstance(self.content, SynonymRule) else "query_rules"
             raise error.within(name) from None
 
+    @cached_property
+    def synonyms(self) -> SynonymRule | None:
+        """The rule of synonyms, with the id of the curation; None for rules by query."""
+        if isinstance(self.content, SynonymRule):
+            return replace(self.content, curation_id=self.curation_id)
+        return None
+
 
 def _check_synonyms(rule: SynonymRule) -> None:
     check_text(rule.line, "line")
@@ -63,10 +71,10 @@ def _check_synonyms(rule: SynonymRule) -> None:
     if len(rule.line.splitlines()) > 1:
         raise RequestError("line", "has a line break; give each rule to a curation of its own")
     try:
-        phrases = rule.phrases
+        check_count(rule.phrases, "line", None, MAX_PHRASES, "phrases")
+        _ = rule.pairs
     except ValueError as error:
         raise RequestError("line", str(error)) from None
-    check_count(phrases, "line", None, MAX_PHRASES, "phrases")
     check_language(rule.language, "language")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from search.curation.curation import Curation, QueryRules
 from search.curation.rules_file import read_rules
 from search.rules import NamedRules
-from search.understanding.synonyms import NO_SYNONYMS, SynonymRule, Synonyms
+from search.understanding.synonyms import NO_SYNONYMS, Synonyms
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,10 @@ class Curations:
 
     def with_live(self, curations: Sequence[Curation]) -> "Curations":
         """Return the same curations of the bundle with other live curations."""
-        lines = [
-            replace(curation.content, curation_id=curation.curation_id)
-            for curation in curations
-            if isinstance(curation.content, SynonymRule)
-        ]
+        rules = [curation.synonyms for curation in curations if curation.synonyms is not None]
         return replace(
             self,
-            synonyms=self.built_synonyms.with_rules(lines),
+            synonyms=self.built_synonyms.with_rules(rules),
             live_rules=rules_by_query(curations),
         )
 

@@ -36,6 +36,9 @@ class Understanding:
 EVERYTHING = Understanding()
 """All kinds of understanding."""
 
+UNCURATED = replace(EVERYTHING, curated_rules=False)
+"""All kinds of understanding, without the rules of curations: measurements compare scores."""
+
 NOTHING = Understanding(**dict.fromkeys(vars(EVERYTHING), False))
 """No understanding: the query is searched as it was typed."""
 

@@ -135,12 +135,11 @@ class Synonyms:
                     of_phrase.setdefault(other, rule.curation_id)
         phrases = dict(self._in(language).items())
         for phrase, alternatives in added.items():
-            merged = alternatives | {
-                other: curation_id
-                for other, curation_id in phrases.get(phrase, {}).items()
-                if other not in alternatives
-            }
-            phrases[phrase] = dict(islice(merged.items(), _MAX_ALTERNATIVES))
+            for other, curation_id in phrases.get(phrase, {}).items():
+                alternatives.setdefault(other, curation_id)
+            is_long = len(alternatives) > _MAX_ALTERNATIVES
+            first = islice(alternatives.items(), _MAX_ALTERNATIVES)
+            phrases[phrase] = dict(first) if is_long else alternatives
         return PhraseTable(phrases)
 
 

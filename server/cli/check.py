@@ -81,7 +81,11 @@ def _check_state(
     except _DAMAGED as error:
         return [str(error)]
     else:
-        _print(f"log {log.id}: valid, {log.sequence} writes, {len(log.changes)} items written")
+        curations = sum(version.content is not None for version in log.curations)
+        _print(
+            f"log {log.id}: valid, {log.sequence} writes, {len(log.changes)} items written, "
+            f"{curations} curations"
+        )
         if not (mark := reading.mark_path(state)).exists():
             _print(f"{mark}: missing, so lost writes cannot be noticed; a start creates it")
     checked = {path: _check_compacted(path, log, engine, verify) for path in bundles}

@@ -19,6 +19,7 @@ from server.auth.tokens import Role
 from server.bundle_loader import BundleLoader
 from server.interceptors.handlers import in_contract
 from server.rpc.admin import AdminServicer
+from server.rpc.curations import CurationServicer
 from server.rpc.health import Health
 from server.rpc.servicers import (
     CatalogServicer,
@@ -33,6 +34,8 @@ from shortlist.v1 import (
     admin_service_pb2_grpc,
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    curation_service_pb2,
+    curation_service_pb2_grpc,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
     retrieval_service_pb2,
@@ -146,6 +149,17 @@ SERVICES: tuple[ServiceRow, ...] = (
             "BatchGetItems": Method(Role.READ),
             "UpsertItems": Method(Role.WRITE),
             "DeleteItems": Method(Role.WRITE),
+        },
+    ),
+    ServiceRow(
+        _service(curation_service_pb2, "CurationService"),
+        curation_service_pb2_grpc.add_CurationServiceServicer_to_server,
+        lambda parts, _: CurationServicer(parts.bundles.engine_handle, parts.live),
+        {
+            "ListCurations": Method(Role.READ),
+            "SetCuration": Method(Role.WRITE),
+            "DeleteCuration": Method(Role.WRITE),
+            "UndoCuration": Method(Role.WRITE),
         },
     ),
     ServiceRow(

@@ -25,6 +25,8 @@ OUTCOMES: Mapping[str, str] = {
     "BatchGetItems": "OK",
     "UpsertItems": "OK",
     "DeleteItems": "OK",
+    "SetCuration": "OK",
+    "ListCurations": "OK",
     "GetStatus": "OK",
     "a search without a query": "INVALID_ARGUMENT INVALID_FIELD",
     "a write without an id": "INVALID_ARGUMENT INVALID_FIELD",

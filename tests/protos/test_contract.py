@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from shortlist.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
+    curation_service_pb2,
     error_reason_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
@@ -47,6 +48,7 @@ def methods() -> list[MethodDescriptor]:
         rerank_service_pb2,
         suggestion_service_pb2,
         catalog_service_pb2,
+        curation_service_pb2,
         admin_service_pb2,
     )
     return [
@@ -70,6 +72,10 @@ def test_the_promised_methods_are_there() -> None:
         "shortlist.v1.CatalogService.BatchGetItems",
         "shortlist.v1.CatalogService.UpsertItems",
         "shortlist.v1.CatalogService.DeleteItems",
+        "shortlist.v1.CurationService.ListCurations",
+        "shortlist.v1.CurationService.SetCuration",
+        "shortlist.v1.CurationService.DeleteCuration",
+        "shortlist.v1.CurationService.UndoCuration",
         "shortlist.v1.AdminService.GetStatus",
         "shortlist.v1.AdminService.LoadBundle",
         "shortlist.v1.AdminService.RollBack",

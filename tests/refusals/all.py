@@ -1,6 +1,6 @@
 """All requests that break one limit of the contract."""
 
-from tests.refusals import filters, others, searches, writes
+from tests.refusals import curations, filters, others, searches, writes
 
 # Requests to the engine.
 REQUESTS = [
@@ -15,3 +15,4 @@ REQUESTS = [
     *others.get_refusals(),
 ]
 WRITES = list(writes.write_refusals())
+CURATIONS = list(curations.curation_refusals())

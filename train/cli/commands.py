@@ -9,6 +9,7 @@ from rich.console import Console
 
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
+from search.curation.table import Curations
 from search.engine import Engine
 from train.evaluation.evaluate import evaluate, print_report, write_report
 from train.pipeline.bundle import record_metrics
@@ -86,6 +87,7 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
 def validate(config: ValidateConfig) -> None:
     """Read a dataset, report every problem, and count its rows."""
     dataset = read_dataset(Path(config.data))
+    Curations.read(Path(config.data))
     console = Console()
     for warning in dataset.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False)

@@ -29,8 +29,10 @@ from search import bundle
 from search.bundle import write_directory
 from search.bundle.building import build_indexes, save_held_out
 from search.channels.base import Query
+from search.curation.rules_file import RULES_FILE
+from search.curation.table import Curations
 from search.feature_source import FeatureSource, newest_release
-from search.understanding.synonyms import SYNONYMS_FILE, Synonyms, read_text
+from search.understanding.synonyms import SYNONYMS_FILE, read_text
 from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers, TowersConfig
@@ -107,19 +109,17 @@ class TrainingRun:
         return dataset
 
     @cached_property
-    def synonyms(self) -> str | None:
-        """The valid content of the dataset's file of synonyms; None without such a file.
+    def curation_files(self) -> dict[str, str]:
+        """The valid content of the dataset's files of synonyms and of rules, by name.
 
         Raises:
-            InputError: a line is no rule.
+            InputError: a line has no valid rule.
         """
         config = self.config
-        path = dataset_directory(config.data, config.out, config.demo_seed) / SYNONYMS_FILE
-        if not path.is_file():
-            return None
-        text = read_text(path)
-        Synonyms.parse(text, str(path))
-        return text
+        directory = dataset_directory(config.data, config.out, config.demo_seed)
+        Curations.read(directory)
+        paths = [directory / name for name in (SYNONYMS_FILE, RULES_FILE)]
+        return {path.name: read_text(path) for path in paths if path.is_file()}
 
     @cached_property
     def store(self) -> ItemStore:
@@ -193,7 +193,7 @@ class TrainingRun:
                 done.
         """
         steps = self.steps()
-        _ = self.synonyms  # refuse a file with errors before the models train
+        _ = self.curation_files  # refuse a file with errors before the models train
         # Up to here, only the demo store is written, so a run with unusable data or weights leaves
         # no other files.
         with sole_writer(self.config.out):
@@ -371,7 +371,7 @@ class TrainingRun:
                 split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
             },
             golden_queries=self._sample_queries(_GOLDEN),
-            synonyms=self.synonyms,
+            curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,
                 "dataset_fingerprint": self.dataset.fingerprint,

@@ -29,6 +29,11 @@ import {
   GetItemRequest,
   UpsertItemsRequest,
 } from "./gen/shortlist/v1/catalog_service.js";
+import {
+  CurationServiceClient,
+  ListCurationsRequest,
+  SetCurationRequest,
+} from "./gen/shortlist/v1/curation_service.js";
 import type { Item } from "./gen/shortlist/v1/item.js";
 import { RerankRequest, RerankServiceClient } from "./gen/shortlist/v1/rerank_service.js";
 import {
@@ -56,6 +61,7 @@ const searches = new SearchServiceClient(flag("address"), security);
 const retrievals = new RetrievalServiceClient(flag("address"), security);
 const reranks = new RerankServiceClient(flag("address"), security);
 const suggestions = new SuggestionServiceClient(flag("address"), security);
+const curations = new CurationServiceClient(flag("address"), security);
 const items = new CatalogServiceClient(flag("address"), security);
 const operator = new AdminServiceClient(flag("admin-address"), security);
 const plainSearches = new SearchServiceClient(flag("plain-address"), security);
@@ -188,6 +194,15 @@ const calls: Record<string, () => Promise<unknown>> = {
   },
   UpsertItems: () => upsert(items, lamp),
   DeleteItems: () => erase(),
+  SetCuration: async () => {
+    const content = { $case: "synonyms" as const, value: { line: "plug, charger", language: "" } };
+    const request = SetCurationRequest.fromPartial({ content });
+    return (await ask(curations.setCuration.bind(curations), request)).curation;
+  },
+  ListCurations: async () => {
+    const request = ListCurationsRequest.fromPartial({ query: "plug" });
+    return (await ask(curations.listCurations.bind(curations), request)).curations.length;
+  },
   GetStatus: async () => (await ask(operator.getStatus.bind(operator), {})).bundle,
   "a search without a query": () => search({}),
   "a write without an id": () => upsert(items, { title: "A lamp" }),

@@ -83,7 +83,7 @@ def test_a_sound_bundle_and_state_are_described_and_left_as_they_are(
     of = Manifest.read(tiny_bundle).bundle_id
     assert said.splitlines() == [
         f"bundle {tiny_bundle}: valid, {of}, 48 items, answers its golden queries",
-        f"log {Manifest.read(built).state['log']}: valid, 5 writes, 4 items written",
+        f"log {Manifest.read(built).state['log']}: valid, 5 writes, 4 items written, 0 curations",
         f"{built}: valid, all writes up to 2",
         f"a start begins with {built}, and takes 2 items from the log, written in 3 writes after 2",
     ]

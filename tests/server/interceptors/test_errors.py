@@ -13,6 +13,11 @@ from grpc_status import rpc_status
 
 from base.errors import RequestError
 from live.errors import ClosedError, ReadOnlyError
+from live.log.curations import (
+    NothingToUndoError,
+    RevisionMismatchError,
+    UnknownCurationError,
+)
 from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
 from server.auth.tokens import Role, RoleMissingError, UnauthenticatedError
@@ -49,6 +54,9 @@ EXPECTED = {
     "no role": (RoleMissingError(Role.WRITE), Code.PERMISSION_DENIED, "ROLE_MISSING"),
     "read only": (ReadOnlyError(), Code.FAILED_PRECONDITION, "READ_ONLY"),
     "disk": (LogError("/var/secret: is full"), Code.UNAVAILABLE, "DISK_FAILED"),
+    "no curation": (UnknownCurationError("x-1"), Code.NOT_FOUND, "UNKNOWN_CURATION"),
+    "changed": (RevisionMismatchError(7), Code.ABORTED, "REVISION_MISMATCH"),
+    "first version": (NothingToUndoError(), Code.FAILED_PRECONDITION, "NOTHING_TO_UNDO"),
     "closed": (ClosedError("no more writes"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "stopping": (StoppingError("going down"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "fault": (KeyError("a secret"), Code.INTERNAL, "INTERNAL_FAULT"),
