@@ -14,8 +14,7 @@ from bert.numerics import choose_numerics
 from live import bundle_store
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig
-from live.log.high_water_mark import FILE as MARK
-from live.log.reading import FILE
+from live.log.reading import FILE, MARK
 from live.log.write_ahead_log import Write, WriteLog
 from search.bundle import Manifest
 from search.bundle import manifest as bundle
