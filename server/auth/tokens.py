@@ -20,6 +20,7 @@ class Role(StrEnum):
 
     READ = "read"  # search, retrieve, embed, rerank, read items, list curations
     WRITE = "write"  # change items and curations
+    RECORD = "record"  # record events
     ADMIN = "admin"  # use AdminService
 
 

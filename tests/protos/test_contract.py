@@ -16,6 +16,7 @@ from shortlist.v1 import (
     catalog_service_pb2,
     curation_service_pb2,
     error_reason_pb2,
+    feedback_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -49,6 +50,7 @@ def methods() -> list[MethodDescriptor]:
         suggestion_service_pb2,
         catalog_service_pb2,
         curation_service_pb2,
+        feedback_service_pb2,
         admin_service_pb2,
     )
     return [
@@ -76,6 +78,8 @@ def test_the_promised_methods_are_there() -> None:
         "shortlist.v1.CurationService.SetCuration",
         "shortlist.v1.CurationService.DeleteCuration",
         "shortlist.v1.CurationService.UndoCuration",
+        "shortlist.v1.FeedbackService.RecordEvents",
+        "shortlist.v1.FeedbackService.StreamEvents",
         "shortlist.v1.AdminService.GetStatus",
         "shortlist.v1.AdminService.LoadBundle",
         "shortlist.v1.AdminService.RollBack",
