@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
-from shortlist.requests import deletion, event, upsert
+from shortlist.requests import deletion, event, synonyms, upsert
 from shortlist.v1.feedback_service_pb2 import StreamEventsRequest
 from shortlist.v1.item_pb2 import Item
 
@@ -167,6 +167,10 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "batch_get_items": lambda client: client.batch_get_items(["a"]),
     "upsert_items": lambda client: list(client.upsert_items([upsert(Item(item_id="a"))])),
     "delete_items": lambda client: list(client.delete_items([deletion("a")])),
+    "list_curations": lambda client: client.list_curations(page_size=3),
+    "set_curation": lambda client: client.set_curation(synonyms("sofa, couch"), "a"),
+    "delete_curation": lambda client: client.delete_curation("a"),
+    "undo_curation": lambda client: client.undo_curation("a"),
     "record_events": lambda client: client.record_events([event("view", "a")]),
     "stream_events": lambda client: client.stream_events(
         [StreamEventsRequest(events=[event("view", "a", position=3)])]
