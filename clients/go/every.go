@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 
@@ -162,6 +163,15 @@ func (all suite) methods() []call {
 		}},
 		{"DeleteItems", all.token, func(ctx context.Context) (bool, error) {
 			return erase(ctx, all.served, "go-lamp")
+		}},
+		{"RecordEvents", all.token, func(ctx context.Context) (bool, error) {
+			view := &pb.Event{
+				EventId: "go-3", Time: timestamppb.Now(), Type: pb.EventType_EVENT_TYPE_VIEW, ItemId: all.itemID,
+			}
+			feedback := pb.NewFeedbackServiceClient(all.served)
+			request := &pb.RecordEventsRequest{Events: []*pb.Event{view}}
+			response, err := feedback.RecordEvents(ctx, request)
+			return response.GetSequence() > 0, err
 		}},
 		{"GetStatus", all.token, func(ctx context.Context) (bool, error) {
 			operator := pb.NewAdminServiceClient(all.admin)

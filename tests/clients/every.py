@@ -25,6 +25,7 @@ OUTCOMES: Mapping[str, str] = {
     "BatchGetItems": "OK",
     "UpsertItems": "OK",
     "DeleteItems": "OK",
+    "RecordEvents": "OK",
     "GetStatus": "OK",
     "a search without a query": "INVALID_ARGUMENT INVALID_FIELD",
     "a write without an id": "INVALID_ARGUMENT INVALID_FIELD",

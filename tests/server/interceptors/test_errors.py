@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from base.errors import RequestError
+from behaviour.log.writer import ClosedLogError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
@@ -50,6 +51,7 @@ EXPECTED = {
     "read only": (ReadOnlyError(), Code.FAILED_PRECONDITION, "READ_ONLY"),
     "disk": (LogError("/var/secret: is full"), Code.UNAVAILABLE, "DISK_FAILED"),
     "closed": (ClosedError("no more writes"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
+    "closed log": (ClosedLogError("no more events"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "stopping": (StoppingError("going down"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "fault": (KeyError("a secret"), Code.INTERNAL, "INTERNAL_FAULT"),
 }
