@@ -19,7 +19,12 @@ from server.cli.check import CheckConfig
 from server.cli.health import HealthConfig
 from server.cli.search import SearchConfig
 from server.config import ServerConfig
-from train.cli.commands import EvaluateConfig, ValidateConfig
+from train.cli.commands import (
+    EvaluateConfig,
+    ExportEventsConfig,
+    ImportEventsConfig,
+    ValidateConfig,
+)
 from train.cli.main import COMMANDS
 from train.pipeline.options import FULL, TrainConfig
 
@@ -90,9 +95,15 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
         "search": SearchConfig,
         "health": HealthConfig,
     }
+    of_events = {"export-events": ExportEventsConfig, "import-events": ImportEventsConfig}
     assert {*configs, "train"} == set(CONSOLE_COMMANDS)
     if command == "train":
-        rest = rest[1:] if rest[:1] and rest[0] in COMMANDS else rest
+        subcommand, rest = (
+            (rest[0], rest[1:]) if rest[:1] and rest[0] in COMMANDS else ("all", rest)
+        )
+        if subcommand in of_events:
+            tyro.cli(of_events[subcommand], args=rest)
+            return
         tyro.cli(TrainConfig, args=[word for word in rest if word != "…"], default=FULL)
     else:
         tyro.cli(configs[command], args=rest)

@@ -51,6 +51,7 @@ class EventLog:
         self._directory_lock = lock
         self._lock = threading.RLock()
         self._closed = False
+        self._unreported: list[StoredEvent] = []  # durable events that no call has returned yet
         if log.connection.execute("SELECT count(*) FROM progress").fetchone() == (0,):
             log.connection.execute("INSERT INTO progress VALUES (0, 0)")
         self.id, self.sequence = format_.head(log.connection)
@@ -119,7 +120,8 @@ class EventLog:
             earliest: Events before this time are dropped, in microseconds since 1970.
 
         Returns:
-            The outcome of each call, and the new events of all calls.
+            The outcome of each call, and the new events of all calls. If an earlier `append` failed
+            after its events were durable, these events are among the new ones.
 
         Raises:
             LogError: the file cannot be written, or a file of the log was removed, replaced or cut.
@@ -127,6 +129,7 @@ class EventLog:
                 send them again.
         """
         with self._writing():
+            _, self.sequence = format_.head(self._log.connection)
             known = self._known([event for events in calls for event in events])
             users = self._users([event for events in calls for event in events])
             outcomes: list[Appended] = []
@@ -153,6 +156,7 @@ class EventLog:
                 )
             if new:
                 self._commit(new)
+            new, self._unreported = self._unreported, []
             return outcomes, new
 
     def events(self) -> Iterator[StoredEvent]:
@@ -332,6 +336,7 @@ class EventLog:
             connection.execute("UPDATE progress SET sequence = ?", (last,))
             failpoint("events.before-commit")
         failpoint("events.after-commit")
+        self.sequence = last
+        self._unreported += new
         self._log.require_files()
         self._mark.write(HighWaterMark(self.id, last))
-        self.sequence = last

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 
@@ -174,6 +175,15 @@ func (all suite) methods() []call {
 			request := &pb.ListCurationsRequest{Query: "plug"}
 			response, err := curations.ListCurations(ctx, request)
 			return notEmpty(len(response.GetCurations()), err)
+		}},
+		{"RecordEvents", all.token, func(ctx context.Context) (bool, error) {
+			view := &pb.Event{
+				EventId: "go-3", Time: timestamppb.Now(), Type: pb.EventType_EVENT_TYPE_VIEW, ItemId: all.itemID,
+			}
+			feedback := pb.NewFeedbackServiceClient(all.served)
+			request := &pb.RecordEventsRequest{Events: []*pb.Event{view}}
+			response, err := feedback.RecordEvents(ctx, request)
+			return response.GetSequence() > 0, err
 		}},
 		{"GetStatus", all.token, func(ctx context.Context) (bool, error) {
 			operator := pb.NewAdminServiceClient(all.admin)

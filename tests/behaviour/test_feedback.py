@@ -205,6 +205,32 @@ def test_a_failure_of_the_disk_is_an_error_of_each_call_and_does_not_end_the_wri
     assert record(feedback, event("b")).sequence == 2
 
 
+def test_events_that_are_durable_although_their_call_failed_count_once(
+    feedback: Feedback, tmp_path: Path, clock: Clock
+):
+    mark, away = tmp_path / "events" / "events.mark", tmp_path / "away"
+
+    def take_away(statement: str) -> None:
+        if statement == "COMMIT":
+            mark.rename(away)
+
+    connection = feedback._log._log.connection
+    connection.set_trace_callback(take_away)
+    with pytest.raises(InputError, match="was removed while it was in use"):
+        record(feedback, event("a", user_id="u"))
+    connection.set_trace_callback(None)
+    assert feedback.histories.of("u") == ()
+    away.rename(mark)
+    outcome = record(feedback, event("a", user_id="u"), event("b", user_id="u"))
+    assert (outcome.accepted, outcome.duplicates, outcome.sequence) == (1, 1, 2)
+    assert len(feedback.histories.of("u")) == 2
+    assert feedback.counters.items(["lamp"]).of("view") == pytest.approx(2)
+    feedback.close()
+    again = Feedback(EventLog.open(tmp_path), None, clock)
+    assert len(again.histories.of("u")) == 2
+    again.close()
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

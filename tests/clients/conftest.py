@@ -19,7 +19,7 @@ from tests.server.interceptors.test_errors import EXPECTED, run_raising
 # With rewriting, failed assertions of these modules show the output of the client.
 pytest.register_assert_rewrite("tests.clients.behaviour", "tests.clients.every")
 
-ROLES = (("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader"))
+ROLES = (("read", "all"), ("write", "all"), ("record", "all"), ("admin", "all"), ("read", "reader"))
 
 
 @dataclass(frozen=True)

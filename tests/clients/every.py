@@ -27,6 +27,7 @@ OUTCOMES: Mapping[str, str] = {
     "DeleteItems": "OK",
     "SetCuration": "OK",
     "ListCurations": "OK",
+    "RecordEvents": "OK",
     "GetStatus": "OK",
     "a search without a query": "INVALID_ARGUMENT INVALID_FIELD",
     "a write without an id": "INVALID_ARGUMENT INVALID_FIELD",

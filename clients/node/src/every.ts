@@ -34,6 +34,8 @@ import {
   ListCurationsRequest,
   SetCurationRequest,
 } from "./gen/shortlist/v1/curation_service.js";
+import { EventType } from "./gen/shortlist/v1/event.js";
+import { FeedbackServiceClient, RecordEventsRequest } from "./gen/shortlist/v1/feedback_service.js";
 import type { Item } from "./gen/shortlist/v1/item.js";
 import { RerankRequest, RerankServiceClient } from "./gen/shortlist/v1/rerank_service.js";
 import {
@@ -60,6 +62,7 @@ const security = credentialsFor();
 const searches = new SearchServiceClient(flag("address"), security);
 const retrievals = new RetrievalServiceClient(flag("address"), security);
 const reranks = new RerankServiceClient(flag("address"), security);
+const feedback = new FeedbackServiceClient(flag("address"), security);
 const suggestions = new SuggestionServiceClient(flag("address"), security);
 const curations = new CurationServiceClient(flag("address"), security);
 const items = new CatalogServiceClient(flag("address"), security);
@@ -203,6 +206,12 @@ const calls: Record<string, () => Promise<unknown>> = {
     const request = ListCurationsRequest.fromPartial({ query: "plug" });
     return (await ask(curations.listCurations.bind(curations), request)).curations.length;
   },
+  RecordEvents: async () => {
+    const type = EventType.EVENT_TYPE_VIEW;
+    const view = { eventId: "node-3", time: new Date(), type, itemId: flag("item-id") };
+    const request = RecordEventsRequest.fromPartial({ events: [view] });
+    return (await ask(feedback.recordEvents.bind(feedback), request)).sequence;
+  },
   GetStatus: async () => (await ask(operator.getStatus.bind(operator), {})).bundle,
   "a search without a query": () => search({}),
   "a write without an id": () => upsert(items, { title: "A lamp" }),
@@ -249,6 +258,6 @@ async function outcome(call: () => Promise<unknown>): Promise<string> {
 const outcomes: Record<string, string> = {};
 for (const [name, call] of Object.entries(calls)) outcomes[name] = await outcome(call);
 console.log(JSON.stringify(outcomes));
-for (const client of [searches, retrievals, reranks, suggestions]) client.close();
+for (const client of [searches, retrievals, reranks, suggestions, feedback]) client.close();
 for (const client of [items, operator]) client.close();
 for (const client of [plainSearches, plainReranks, plainItems, raising]) client.close();

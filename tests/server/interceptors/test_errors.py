@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from base.errors import RequestError
+from behaviour.log.writer import ClosedLogError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.curations import (
     NothingToUndoError,
@@ -58,6 +59,7 @@ EXPECTED = {
     "changed": (RevisionMismatchError(7), Code.ABORTED, "REVISION_MISMATCH"),
     "first version": (NothingToUndoError(), Code.FAILED_PRECONDITION, "NOTHING_TO_UNDO"),
     "closed": (ClosedError("no more writes"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
+    "closed log": (ClosedLogError("no more events"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "stopping": (StoppingError("going down"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "fault": (KeyError("a secret"), Code.INTERNAL, "INTERNAL_FAULT"),
 }
