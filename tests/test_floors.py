@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 FLOORS = (
     {"shortlist", "base"},
     {"catalog"},
-    {"bert", "lexical", "demo"},
+    {"bert", "lexical", "demo", "behaviour"},
     {"towers", "rerank"},
     {"search"},
     {"live"},
@@ -32,6 +32,7 @@ BANNED: Mapping[str, frozenset[str]] = {
     "search": frozenset({"grpc", "grpc_health", "grpc_reflection", "grpc_status", "optax"}),
     "base": frozenset({"jax", "flax", "optax", "grpc"}),
     "catalog": frozenset({"jax", "flax", "optax", "grpc"}),
+    "behaviour": frozenset({"jax", "flax", "optax", "grpc"}),
     "live": frozenset({"grpc", "grpc_health", "grpc_reflection", "grpc_status", "optax"}),
     "shortlist": frozenset({"jax", "jaxlib", "flax", "optax", "numpy"}),
 }
