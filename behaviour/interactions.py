@@ -168,7 +168,11 @@ class Interactions:
         )
 
     def matrix(
-        self, now: int | None = None, half_life_days: float | None = None
+        self,
+        now: int | None = None,
+        half_life_days: float | None = None,
+        *,
+        latest: bool = False,
     ) -> sparse.csr_matrix:
         """Return the users × items matrix of decayed counts, as float32.
 
@@ -177,21 +181,34 @@ class Interactions:
         Args:
             now: The time at which the age is 0, in seconds since 1970; None needs no half-life.
             half_life_days: Age at which an event counts one half; None: every event counts 1.
+            latest: Whether only the latest event of each user and item counts.
         """
-        weights = self.decay(now, half_life_days)
+        return self.weighed(self.decay(now, half_life_days), latest=latest)
+
+    def weighed(
+        self, weights: Float32[np.ndarray, " events"], *, latest: bool
+    ) -> sparse.csr_matrix:
+        """Return the users × items matrix of the given weights of events; see `matrix`."""
         shape = (self.users, self.items)
-        return sparse.csr_matrix((weights, (self.user, self.item)), shape, dtype=np.float32)
+        if not latest:
+            return sparse.csr_matrix((weights, (self.user, self.item)), shape, np.float32)
+        pairs = self.user.astype(np.int64) * self.items + self.item
+        _, from_end = np.unique(pairs[::-1], return_index=True)
+        last = len(self) - 1 - from_end
+        entries = (weights[last], (self.user[last], self.item[last]))
+        return sparse.csr_matrix(entries, shape, np.float32)
 
     def baskets(
         self, now: int | None = None, half_life_days: float | None = None
     ) -> sparse.csr_matrix:
-        """Return the sessions × items matrix of decayed counts; see `matrix`.
+        """Return the sessions × items matrix of decayed events; see `matrix`.
 
-        Rows are the session numbers up to the highest one.
+        Row s is the session with the number s of `session_numbers`.
         """
+        number = self.session_numbers()
+        shape = (int(number.max(initial=-1)) + 1, self.items)
         weights = self.decay(now, half_life_days)
-        shape = (int(self.session.max(initial=-1)) + 1, self.items)
-        return sparse.csr_matrix((weights, (self.session, self.item)), shape, dtype=np.float32)
+        return sparse.csr_matrix((weights, (number, self.item)), shape, np.float32)
 
     def decay(
         self, now: int | None = None, half_life_days: float | None = None
@@ -201,11 +218,22 @@ class Interactions:
             return np.ones(len(self), np.float32)
         if now is None:
             raise ValueError("a half-life needs the time at which the age is 0")
-        return np.exp2(-self.age_days(now) / half_life_days).astype(np.float32)
+        return np.asarray(np.exp2(-self.age_days(now) / half_life_days), np.float32)
+
+    def session_numbers(self) -> Int32[np.ndarray, " events"]:
+        """Return each event's session, numbered 0, 1, … without gaps, in the order of `session`."""
+        return np.asarray(np.unique(self.session, return_inverse=True)[1], np.int32)
+
+    def sessions_back(self) -> Int32[np.ndarray, " events"]:
+        """Count the user's sessions that begin after each event's session; 0 in the last one."""
+        number = self.session_numbers()
+        last = np.zeros(self.users, np.int32)
+        np.maximum.at(last, self.user, number)
+        return np.asarray(last[self.user] - number)
 
     def age_days(self, now: int) -> Float32[np.ndarray, " events"]:
         """Return the days from each event to a time; later events have age 0."""
-        return (np.maximum(now - self.time, 0) / SECONDS_PER_DAY).astype(np.float32)
+        return np.asarray(np.maximum(now - self.time, 0) / SECONDS_PER_DAY, np.float32)
 
 
 _COLUMNS = tuple(field.name for field in fields(Interactions))[2:]

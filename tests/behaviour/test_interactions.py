@@ -122,6 +122,19 @@ def test_a_matrix_sums_the_decayed_events():
     np.testing.assert_allclose(baskets[:2], [[2**-2, 2**-2, 0], [0, 1, 0]], rtol=1e-6)
 
 
+def test_only_the_latest_event_of_an_item_counts_if_asked():
+    latest = read(*SHOP).matrix(day(5), half_life_days=2, latest=True).toarray()
+    np.testing.assert_allclose(latest, [[2**-2, 1, 0], [2**-0.5, 0, 2**-1.5]], rtol=1e-6)
+
+
+def test_sessions_are_numbered_without_gaps_and_counted_from_the_end():
+    shop = read(*SHOP)
+    cut = shop.select(shop.session != 1)
+    assert cut.session_numbers().tolist() == [0, 0, 1, 2]
+    assert cut.baskets().toarray().tolist() == [[1, 1, 0], [0, 0, 1], [1, 0, 0]]
+    assert shop.sessions_back().tolist() == [1, 1, 0, 1, 0]
+
+
 def test_an_event_after_now_counts_as_one_of_now():
     assert read(("u", "a", "s", 3)).matrix(day(1), half_life_days=1).toarray()[0, 0] == 1
 
