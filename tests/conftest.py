@@ -25,6 +25,7 @@ install_import_hook(
     [
         "base",
         "catalog",
+        "behaviour",
         "demo",
         "lexical",
         "bert",

@@ -8,9 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from base.sqlite_log import high_water_mark
 from base.sqlite_log.file import CopyFile, LogError, LogFile, LogFormat, NoLogError
+from base.sqlite_log.high_water_mark import HighWaterMark
 from base.sqlite_log.statements import select_in
-from live.log import high_water_mark
 from live.log.digests import (
     ITEM_COLUMN,
     ItemRow,
@@ -20,9 +21,9 @@ from live.log.digests import (
     item_digest,
 )
 from live.log.fields import from_json
-from live.log.high_water_mark import HighWaterMark
 
 FILE = "writes.sqlite3"
+MARK = "writes.mark"
 
 _FORMAT = LogFormat(
     application_id=0x53484C47,  # "SHLG"
@@ -38,7 +39,7 @@ _FORMAT = LogFormat(
     upgrades=MappingProxyType({1: add_digests}),
     directory="give the directory that a server uses as --state",
     other_directory="give another --state",
-    restart=f"move it and {high_water_mark.FILE} away to start from the bundle alone",
+    restart=f"move it and {MARK} away to start from the bundle alone",
 )
 
 
@@ -70,7 +71,7 @@ def log_file(directory: Path) -> LogFile:
 
 def mark_path(directory: Path) -> Path:
     """Return the path of the high-water mark of the log in a directory."""
-    return directory.resolve() / high_water_mark.FILE
+    return directory.resolve() / MARK
 
 
 def read(directory: Path, *, copy_file: CopyFile = shutil.copyfile) -> LogSnapshot:
@@ -204,8 +205,4 @@ def lost(file: LogFile, mark: HighWaterMark, last: int) -> LogError:
         mark: The last acknowledged write.
         last: Sequence number of the last write that the log has; 0 if another log replaced it.
     """
-    return LogError(
-        f"{file.path}: has {last:,} of {mark.sequence:,} acknowledged writes (lost: "
-        f"{mark.sequence - last:,}); restore the log from a copy, or remove "
-        f"{mark_path(file.path.parent)} to go on without the lost writes"
-    )
+    return high_water_mark.lost(file, mark_path(file.path.parent), mark, last)

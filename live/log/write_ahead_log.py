@@ -18,12 +18,12 @@ from base.errors import RequestError
 from base.failpoints import failpoint
 from base.locks import DirectoryLock
 from base.sqlite_log.file import LogError, NoLogError, make_directory
+from base.sqlite_log.high_water_mark import HighWaterMark, MarkFile
 from base.sqlite_log.open_log import OpenLog
 from base.sqlite_log.statements import digest, insert, select_in
 from live.log import reading
 from live.log.digests import ItemRow, RequestRow, content_digest, content_sum, item_digest
 from live.log.fields import merged, set_fields, to_json
-from live.log.high_water_mark import HighWaterMark, MarkFile
 from live.log.reading import FILE, Change, LogHead
 from live.log.write import Write
 

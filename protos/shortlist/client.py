@@ -27,6 +27,9 @@ from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions, S
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    event_pb2,
+    feedback_service_pb2,
+    feedback_service_pb2_grpc,
     item_pb2,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
@@ -90,6 +93,7 @@ class Client:
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
         self._suggestion = suggestion_service_pb2_grpc.SuggestionServiceStub(self._channel)
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
+        self._feedback = feedback_service_pb2_grpc.FeedbackServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -250,6 +254,36 @@ class Client:
         method = self._catalog.DeleteItems
         return self._stream(method, iter(deletions), timeout_seconds, request_id)
 
+    def record_events(
+        self,
+        events: Iterable[event_pb2.Event],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> feedback_service_pb2.RecordEventsResponse:
+        """Record up to 1,000 events (FeedbackService.RecordEvents).
+
+        Create events with `shortlist.requests.event`. If the call fails, it is safe to record the
+        same events again.
+        """
+        request = requests.record_events(events)
+        return self._call(self._feedback.RecordEvents, request, timeout_seconds, request_id)
+
+    def stream_events(
+        self,
+        messages: Iterable[feedback_service_pb2.StreamEventsRequest],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> feedback_service_pb2.StreamEventsResponse:
+        """Record a stream of events, up to 1,000 per message (FeedbackService.StreamEvents).
+
+        The timeout covers the whole stream. If the call fails, it is safe to record the same events
+        again.
+        """
+        method = self._feedback.StreamEvents
+        return self._call(method, iter(messages), timeout_seconds, request_id)
+
     def _stream(
         self,
         method: Callable[..., Iterable[Response]],
@@ -285,11 +319,14 @@ class Client:
     def _call(
         self,
         method: Callable[..., Response],
-        request: Message,
+        request: object,
         timeout_seconds: float | None,
         request_id: str | None,
     ) -> Response:
-        """Return the response of a method with one request and one response."""
+        """Return the response of a method with one response.
+
+        A stream of requests is never retried, because its messages are already consumed.
+        """
         attempts = self._attempts(timeout_seconds, request_id)
         while True:
             metadata = attempts.metadata(self._read_token())
@@ -297,7 +334,7 @@ class Client:
                 response = method(request, timeout=attempts.seconds_left, metadata=metadata)
             except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
-                pause = attempts.pause(failure)
+                pause = attempts.pause(failure) if isinstance(request, Message) else None
                 if pause is None:
                     raise failure from error
             else:

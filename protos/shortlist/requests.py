@@ -1,15 +1,18 @@
 """The requests that `Client` and `AsyncClient` send, built from Python values."""
 
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypedDict, Unpack
 
 from google.protobuf import field_mask_pb2
 
 from shortlist.v1 import (
     catalog_service_pb2,
     channel_pb2,
+    event_pb2,
     facet_pb2,
+    feedback_service_pb2,
     filter_pb2,
     item_pb2,
     rerank_service_pb2,
@@ -67,6 +70,21 @@ class SuggestOptions(TypedDict, total=False):
     page_size: int
     language: str  # BCP 47 tag, such as "en"
     kinds: Iterable[suggestion_service_pb2.SuggestionKind.ValueType]
+
+
+class EventOptions(TypedDict, total=False):
+    """The optional fields of an Event."""
+
+    user_id: str
+    session_id: str
+    query: str
+    position: int  # from 1, through all pages
+    request_id: str  # of the call that returned the item
+    bundle_id: str  # of the response that contained the item
+    context: Mapping[str, str]  # such as {"device": "phone"}
+    propensity: float | None  # probability of being shown at this position, with exploration
+    price: float | None
+    quantity: float | None
 
 
 def retrieve(
@@ -146,6 +164,44 @@ def upsert(
 def deletion(item_id: str, *, request_id: str | None = None) -> DeleteItemsRequest:
     """Return a deletion of an item; see `upsert` for `request_id`."""
     return DeleteItemsRequest(request_id=request_id or uuid.uuid4().hex, item_id=item_id)
+
+
+def event(
+    type: str,  # noqa: A002 - the name of the field
+    item_id: str,
+    *,
+    event_id: str | None = None,
+    time: datetime | None = None,
+    **options: Unpack[EventOptions],
+) -> event_pb2.Event:
+    """Return an event for `record_events`.
+
+    Args:
+        type: What the person did, such as "click" or "add_to_cart".
+        item_id: The item.
+        event_id: The id of the event; None means a random id. Recording the event again with the
+            same id changes nothing.
+        time: When the event happened, with a time zone; None means now.
+        options: The other fields.
+
+    Raises:
+        ValueError: The type is unknown.
+    """
+    message = event_pb2.Event(
+        event_id=event_id or uuid.uuid4().hex,
+        type=event_pb2.EventType.Value(f"EVENT_TYPE_{type.upper()}"),
+        item_id=item_id,
+        **options,
+    )
+    message.time.FromDatetime(time or datetime.now(UTC))
+    return message
+
+
+def record_events(
+    events: Iterable[event_pb2.Event],
+) -> feedback_service_pb2.RecordEventsRequest:
+    """Return a RecordEventsRequest for up to 1,000 events."""
+    return feedback_service_pb2.RecordEventsRequest(events=events)
 
 
 def embed(inputs: Sequence[str | item_pb2.Item]) -> retrieval_service_pb2.EmbedRequest:

@@ -20,6 +20,7 @@ class Role(StrEnum):
 
     READ = "read"  # search, retrieve, embed, rerank, read items
     WRITE = "write"  # change items
+    RECORD = "record"  # record events
     ADMIN = "admin"  # use AdminService
 
 

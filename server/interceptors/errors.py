@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 
 from base.error_logging import log_error
 from base.errors import RequestError
+from behaviour.log.writer import ClosedLogError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
@@ -71,6 +72,7 @@ _CODES_AND_REASONS: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = 
     OverloadedError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     StoppingError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     ClosedError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    ClosedLogError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     ReadOnlyError: (grpc.StatusCode.FAILED_PRECONDITION, "READ_ONLY"),
     LogError: (grpc.StatusCode.UNAVAILABLE, "DISK_FAILED"),
     UnauthenticatedError: (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REQUIRED"),

@@ -14,11 +14,13 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from behaviour.feedback import Feedback
 from live.catalogue import LiveCatalogue
 from server.auth.tokens import Role
 from server.bundle_loader import BundleLoader
 from server.interceptors.handlers import in_contract
 from server.rpc.admin import AdminServicer
+from server.rpc.feedback import FeedbackServicer
 from server.rpc.health import Health
 from server.rpc.servicers import (
     CatalogServicer,
@@ -33,6 +35,8 @@ from shortlist.v1 import (
     admin_service_pb2_grpc,
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    feedback_service_pb2,
+    feedback_service_pb2_grpc,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
     retrieval_service_pb2,
@@ -70,6 +74,7 @@ class Parts:
     suggestion_pool: WorkerPool
     live: LiveCatalogue | None  # None: the server takes no writes
     health: Health
+    feedback: Feedback | None = None  # None: the server takes no events
 
 
 @dataclass(frozen=True)
@@ -147,6 +152,12 @@ SERVICES: tuple[ServiceRow, ...] = (
             "UpsertItems": Method(Role.WRITE),
             "DeleteItems": Method(Role.WRITE),
         },
+    ),
+    ServiceRow(
+        _service(feedback_service_pb2, "FeedbackService"),
+        feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server,
+        lambda parts, _: FeedbackServicer(parts.bundles.engine_handle, parts.feedback),
+        {"RecordEvents": Method(Role.RECORD), "StreamEvents": Method(Role.RECORD)},
     ),
     ServiceRow(
         _service(admin_service_pb2, "AdminService"),

@@ -13,7 +13,8 @@ from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
-from shortlist.requests import deletion, upsert
+from shortlist.requests import deletion, event, upsert
+from shortlist.v1.feedback_service_pb2 import StreamEventsRequest
 from shortlist.v1.item_pb2 import Item
 
 Code = grpc.StatusCode
@@ -166,6 +167,10 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "batch_get_items": lambda client: client.batch_get_items(["a"]),
     "upsert_items": lambda client: list(client.upsert_items([upsert(Item(item_id="a"))])),
     "delete_items": lambda client: list(client.delete_items([deletion("a")])),
+    "record_events": lambda client: client.record_events([event("view", "a")]),
+    "stream_events": lambda client: client.stream_events(
+        [StreamEventsRequest(events=[event("view", "a", position=3)])]
+    ),
 }
 
 
@@ -199,7 +204,7 @@ def methods(kind: type) -> dict[str, inspect.Signature]:
 
 def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
     # Streams have different types in both clients: AsyncIterator and Iterator.
-    streams = {"stream_search", "upsert_items", "delete_items"}
+    streams = {"stream_search", "upsert_items", "delete_items", "stream_events"}
     sync, asynchronous = (
         {name: signature for name, signature in methods(kind).items() if name not in streams}
         for kind in (Client, AsyncClient)

@@ -15,6 +15,7 @@ from shortlist.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
     error_reason_pb2,
+    feedback_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -47,6 +48,7 @@ def methods() -> list[MethodDescriptor]:
         rerank_service_pb2,
         suggestion_service_pb2,
         catalog_service_pb2,
+        feedback_service_pb2,
         admin_service_pb2,
     )
     return [
@@ -70,6 +72,8 @@ def test_the_promised_methods_are_there() -> None:
         "shortlist.v1.CatalogService.BatchGetItems",
         "shortlist.v1.CatalogService.UpsertItems",
         "shortlist.v1.CatalogService.DeleteItems",
+        "shortlist.v1.FeedbackService.RecordEvents",
+        "shortlist.v1.FeedbackService.StreamEvents",
         "shortlist.v1.AdminService.GetStatus",
         "shortlist.v1.AdminService.LoadBundle",
         "shortlist.v1.AdminService.RollBack",

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shortlist import requests
+from shortlist.v1.event_pb2 import Event
 from shortlist.v1.retrieval_service_pb2 import RetrieveRequest, SimilarItemsRequest
 from shortlist.v1.search_service_pb2 import SearchRequest
 
@@ -14,6 +15,7 @@ from shortlist.v1.search_service_pb2 import SearchRequest
     [
         (SearchRequest, requests.SearchOptions, {"query"}),
         (RetrieveRequest, requests.RetrieveOptions, {"query", "vector"}),
+        (Event, requests.EventOptions, {"type", "item_id", "event_id", "time"}),
         (SimilarItemsRequest, requests.SimilarOptions, {"item_id"}),
     ],
 )

@@ -10,6 +10,7 @@ from rich.console import Console
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine
+from train.data.event_files import export_events, import_events
 from train.evaluation.evaluate import evaluate, print_report, write_report
 from train.pipeline.bundle import record_metrics
 from train.pipeline.options import DEMO, TrainConfig
@@ -37,6 +38,22 @@ class ValidateConfig:
     """Read a dataset, report every problem, and count its rows."""
 
     data: str  # dataset directory
+
+
+@dataclass(frozen=True)
+class ExportEventsConfig:
+    """Write the events of a server's log to the file `events` of a dataset."""
+
+    state: Path  # state directory, as in --state of the server, which may run meanwhile
+    out: Path  # the file to write, such as my-shop/events.parquet
+
+
+@dataclass(frozen=True)
+class ImportEventsConfig:
+    """Record the events of a dataset in a server's log. The server must not run meanwhile."""
+
+    events: Path  # file `events` of a dataset
+    state: Path  # state directory, as in --state of the server; created if missing
 
 
 def train_all(config: TrainConfig) -> None:
@@ -81,6 +98,21 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
     print_report(report)
     if config.json is not None:
         write_report(report, config.json)
+
+
+def export(config: ExportEventsConfig) -> None:
+    """Write the events of a log to a file, and print their number."""
+    count = export_events(config.state, config.out)
+    Console().print(f"{config.out}: {count:,} events", highlight=False, markup=False)
+
+
+def import_(config: ImportEventsConfig) -> None:
+    """Record the events of a file in a log, and print their number."""
+    accepted, duplicates = import_events(config.events, config.state)
+    known = f"; the log had {duplicates:,} already" if duplicates else ""
+    Console().print(
+        f"{config.state}: {accepted:,} new events{known}", highlight=False, markup=False
+    )
 
 
 def validate(config: ValidateConfig) -> None:

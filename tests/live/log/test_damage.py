@@ -13,9 +13,9 @@ from typing import Any, TypeAlias
 
 import pytest
 
+from base.sqlite_log.high_water_mark import HighWaterMark
 from live.log import reading
-from live.log.high_water_mark import FILE as MARK
-from live.log.high_water_mark import HighWaterMark
+from live.log.reading import MARK
 from live.log.write_ahead_log import FILE, Change, LogError, Write, WriteLog
 from tests.live.log.model import SAW, Model
 

@@ -11,7 +11,7 @@ import pytest
 
 from base.errors import InputError
 from live.log.digests import item_digest
-from live.log.high_water_mark import FILE as MARK
+from live.log.reading import MARK
 from live.log.write_ahead_log import FILE, Change, LogError, Write, WriteLog
 from tests.live.log.model import SAW, only
 
