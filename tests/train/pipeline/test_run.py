@@ -81,7 +81,8 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
-    assert names == {"towers", "index", "mine", "rerank", "suggest"}  # and no unfinished step
+    # No step is unfinished.
+    assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour"}
     assert not list((built / "bundle").rglob("step.json"))
 
 
