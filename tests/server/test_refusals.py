@@ -13,6 +13,7 @@ from server.rpc import writes
 from shortlist.client import ShortlistError
 from shortlist.v1 import (
     catalog_service_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -28,6 +29,10 @@ METHODS: dict[type, str] = {
     retrieval_service_pb2.EmbedRequest: "RetrievalService/Embed",
     rerank_service_pb2.RerankRequest: "RerankService/Rerank",
     suggestion_service_pb2.SuggestRequest: "SuggestionService/Suggest",
+    recommend_service_pb2.RecommendRequest: "RecommendService/Recommend",
+    recommend_service_pb2.RecommendServiceSimilarItemsRequest: "RecommendService/SimilarItems",
+    recommend_service_pb2.ComplementaryItemsRequest: "RecommendService/ComplementaryItems",
+    recommend_service_pb2.GetProfileRequest: "RecommendService/GetProfile",
     catalog_service_pb2.GetItemRequest: "CatalogService/GetItem",
     catalog_service_pb2.BatchGetItemsRequest: "CatalogService/BatchGetItems",
 }

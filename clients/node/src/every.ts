@@ -30,6 +30,7 @@ import {
   UpsertItemsRequest,
 } from "./gen/shortlist/v1/catalog_service.js";
 import type { Item } from "./gen/shortlist/v1/item.js";
+import { RecommendRequest, RecommendServiceClient } from "./gen/shortlist/v1/recommend_service.js";
 import { RerankRequest, RerankServiceClient } from "./gen/shortlist/v1/rerank_service.js";
 import {
   EmbedRequest,
@@ -56,6 +57,7 @@ const searches = new SearchServiceClient(flag("address"), security);
 const retrievals = new RetrievalServiceClient(flag("address"), security);
 const reranks = new RerankServiceClient(flag("address"), security);
 const suggestions = new SuggestionServiceClient(flag("address"), security);
+const recommendations = new RecommendServiceClient(flag("address"), security);
 const items = new CatalogServiceClient(flag("address"), security);
 const operator = new AdminServiceClient(flag("admin-address"), security);
 const plainSearches = new SearchServiceClient(flag("plain-address"), security);
@@ -177,6 +179,10 @@ const calls: Record<string, () => Promise<unknown>> = {
   Suggest: async () => {
     const request = SuggestRequest.fromPartial({ prefix: query.slice(0, 3) });
     return (await ask(suggestions.suggest.bind(suggestions), request)).suggestions.length;
+  },
+  Recommend: async () => {
+    const request = RecommendRequest.fromPartial({});
+    return (await ask(recommendations.recommend.bind(recommendations), request)).results.length;
   },
   GetItem: async () => {
     const request = GetItemRequest.fromPartial({ itemId: flag("item-id") });
