@@ -47,7 +47,7 @@ class Similarity:
         """Return cosines on a scale on which a usual cosine is 0 and equal items have 1."""
         scaled: Float32[np.ndarray, " items"]
         scaled = (cosines - np.float32(self.usual)) / np.float32(1 - self.usual)
-        return np.maximum(scaled, np.float32(0))
+        return np.asarray(np.maximum(scaled, np.float32(0)))
 
     def write(self, directory: Path) -> None:
         """Write the values as JSON."""

@@ -1,6 +1,7 @@
 """Channels of recommendations after writes: new items, changed items and compactions."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from search.engine import Engine
 from search.people.person import Person, Recommending, Surface
 from search.request import SearchRequest
 from tests.shoppers import MICROSECONDS, POPULAR, A, B, C, past
-from tests.tiny import BY_SCORE
+from tests.tiny import BY_SCORE, tiny_items
 
 
 @pytest.fixture
@@ -62,3 +63,16 @@ def test_a_deleted_item_is_not_recommended(delta_index):
     found = recommended(delta_index.engine, Surface.PRODUCT, A, history=[past(C), past(B)])
     assert found
     assert not {A, B, C} & found.keys()
+
+
+def test_a_compacted_bundle_recommends_as_before(opened, people_bundle):
+    with opened(root=people_bundle) as shop:
+        shop.upsert(replace(tiny_items()[0], title="Another charger"))
+        shop.write(B, None)
+        shop.shown()
+        history = [past(A), past(C, "purchase")]
+        before = recommended(shop.engine, Surface.HOME, history=history)
+        shop.live.compact()
+        assert len(shop.engine.snapshot.catalogue.base) == len(tiny_items()) - 1
+        assert list(recommended(shop.engine, Surface.HOME, history=history)) == list(before)
+        assert recommended(shop.engine, Surface.COMPLEMENTARY, A).keys() == {C}

@@ -10,7 +10,7 @@ from behaviour.feedback import Feedback
 from catalog.facets import Facet
 from catalog.filters import Equals, Prefix
 from search.engine import Engine
-from search.errors import NotSupportedError, UnknownItemsError
+from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
 from search.people.live import LivePeople
 from search.people.person import Person, Recommending, Surface
 from search.people.reasons import Cause, ReasonKind, Signal
@@ -209,3 +209,8 @@ def test_a_bundle_without_counts_cannot_recommend(tiny_bundle):
 def test_unknown_items_of_the_page_are_refused(engine):
     with pytest.raises(UnknownItemsError):
         recommend(engine, Surface.PRODUCT, "unknown")
+
+
+def test_no_work_is_done_after_the_deadline(engine):
+    with pytest.raises(DeadlineExceededError):
+        recommend(engine, deadline=time.monotonic() - 1)
