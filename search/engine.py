@@ -30,6 +30,7 @@ from search.encoding import QueryEncoder, embed
 from search.errors import DeadlineExceededError, NotSupportedError
 from search.people.live import LivePeople
 from search.people.person import Person
+from search.people.weights import HISTORY
 from search.pipeline.filter import passing_items
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
@@ -398,7 +399,7 @@ class Engine:
         return snapshot.interpret(normalise_query(query), language, kinds, self._queries.is_word)
 
     def _begin(self, request: SearchRequest, people: LivePeople | None) -> SearchState:
-        if request.recommending is not None and not self.snapshot.channels.personal:
+        if request.recommending is not None and HISTORY not in self.snapshot.channels.personal:
             raise NotSupportedError("this bundle cannot recommend items; train it again")
         budget = self._budget(request.deadline)
         state = SearchState(

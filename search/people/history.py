@@ -69,6 +69,7 @@ class History:
         anchors: Rows of the items on the page or in the basket, each once.
         together: Whether items that are bought in one basket count, and not items that are bought
             by one person.
+        own_weight: Factor of the weights of events, beside the items of the page, which count 1.
     """
 
     rows: Int32[np.ndarray, " events"]
@@ -76,6 +77,7 @@ class History:
     ages: Float32[np.ndarray, " events"]
     anchors: Int32[np.ndarray, " anchors"]
     together: bool = False
+    own_weight: float = 1.0
 
     @classmethod
     def of(
@@ -86,6 +88,7 @@ class History:
         anchors: Sequence[str] = (),
         *,
         together: bool = False,
+        own_weight: float = 1.0,
     ) -> "History":
         """Return the history of a person.
 
@@ -96,6 +99,7 @@ class History:
                 0, too.
             anchors: The ids of the items on the page or in the basket.
             together: See the attribute.
+            own_weight: See the attribute.
         """
         rows = catalogue.rows([event.item_id for event in events])
         times = np.array([event.time for event in events], np.int64)
@@ -109,6 +113,7 @@ class History:
             (np.maximum(now - times[order], 0) / DAY).astype(np.float32),
             anchor_rows[anchor_rows >= 0],
             together,
+            own_weight,
         )
 
     @cached_property
@@ -119,9 +124,7 @@ class History:
         about other items than what the person bought once.
         """
         weights = _WEIGHTS[self.types] * np.exp2(-self.ages / _HALF_LIVES[self.types])
-        weights = np.where(self._taken_back, np.float32(0), weights)
-        if len(self.anchors):
-            weights = weights * np.float32(_BESIDE_ANCHORS)
+        weights = np.where(self._taken_back, 0, weights * self.own_weight).astype(np.float32)
         rows = np.concatenate([self.rows, self.anchors])
         unique, number = np.unique(rows, return_inverse=True)
         strongest = np.zeros(len(unique), np.float32)

@@ -72,7 +72,7 @@ def _signals(state: SearchState) -> tuple[tuple[Signal, ...], tuple[Signal, ...]
         known[Signal.HISTORY] = len(history.rows) > 0
     if len(history.anchors):
         known[Signal.ITEMS] = True
-    also_bought, popular = personal[ALSO_BOUGHT], personal[POPULAR]
+    also_bought, popular = personal.get(ALSO_BOUGHT), personal.get(POPULAR)
     if isinstance(also_bought, AlsoBoughtChannel) and weights[ALSO_BOUGHT]:
         known[Signal.BOUGHT_TOGETHER] = also_bought.knows(state.query)
     if isinstance(popular, PopularChannel) and weights[POPULAR]:

@@ -1,5 +1,6 @@
 """Meet the person: read the history, and choose the weights of the channels."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from search.errors import UnknownItemsError
@@ -10,7 +11,14 @@ from search.people.weights import channel_weights
 from search.pipeline.state import SearchState
 
 _TOGETHER = (Surface.BASKET, Surface.COMPLEMENTARY)
-_OWN_HISTORY = (Surface.HOME, Surface.PRODUCT, Surface.BASKET)  # the others only read the items
+# Weight of a person's own events beside the items of the page or the basket.
+_OWN_WEIGHTS: Mapping[Surface, float] = {
+    Surface.HOME: 1.0,
+    Surface.PRODUCT: 0.1,
+    Surface.BASKET: 0.1,
+    Surface.SIMILAR: 0.0,
+    Surface.COMPLEMENTARY: 0.0,
+}
 
 
 def meet_person(state: SearchState) -> None:
@@ -55,11 +63,18 @@ def leave_out(state: SearchState) -> None:
 
 def _history(state: SearchState, recommending: Recommending | None) -> History:
     request, catalogue = state.request, state.snapshot.catalogue
-    anchors = recommending.item_ids if recommending is not None else ()
-    reads_person = recommending is None or recommending.surface in _OWN_HISTORY
-    events = events_of(request.person, state.people, state.now) if reads_person else ()
-    together = recommending is not None and recommending.surface in _TOGETHER
-    history = History.of(events, catalogue, state.now, anchors, together=together)
+    events = events_of(request.person, state.people, state.now)
+    if recommending is None:
+        return History.of(events, catalogue, state.now)
+    surface, anchors = recommending.surface, recommending.item_ids
+    history = History.of(
+        events,
+        catalogue,
+        state.now,
+        anchors,
+        together=surface in _TOGETHER,
+        own_weight=_OWN_WEIGHTS[surface],
+    )
     if anchors and not len(history.anchors):
         raise UnknownItemsError(tuple(anchors))
     return history

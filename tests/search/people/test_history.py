@@ -72,7 +72,8 @@ def test_events_are_in_order_of_time_and_later_events_have_age_0(catalogue):
 
 def test_items_of_the_page_outweigh_the_history(catalogue):
     ids = [item.item_id for item in tiny_items()[:2]]
-    history = History.of([event(2, "purchase")], catalogue, NOW, [ids[0], "unknown", ids[0]])
+    anchors = [ids[0], "unknown", ids[0]]
+    history = History.of([event(2, "purchase")], catalogue, NOW, anchors, own_weight=0.1)
     assert weights(history) == pytest.approx({0: 1.0, 2: 0.1})
     assert history.anchors.tolist() == [0]
     assert history.last_type(0) == ""

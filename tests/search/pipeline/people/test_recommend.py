@@ -119,6 +119,16 @@ def test_similar_items_are_those_with_the_nearest_vectors(engine):
     assert ids(result) == [engine.snapshot.catalogue.id(int(row)) for row in nearest]
 
 
+@pytest.mark.parametrize("surface", [Surface.SIMILAR, Surface.COMPLEMENTARY])
+def test_what_was_bought_is_left_out_of_similar_items_but_does_not_decide(engine, surface):
+    history = [past(C, "purchase", 3), past(B, "purchase", 3), past(POPULAR, "purchase", 3)]
+    usual = recommend(engine, surface, A, page_size=48)
+    assert ids(recommend(engine, surface, A, history=history, page_size=48)) == ids(usual)
+    left = recommend(engine, surface, A, history=history, page_size=48, bought_within_days=5)
+    assert ids(left) == [i for i in ids(usual) if i not in (B, C, POPULAR)]
+    assert ids(left) != ids(usual)
+
+
 def test_complementary_items_are_never_substitutes(engine, tmp_path, tiny_bundle):
     from tests import shoppers
 
