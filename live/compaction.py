@@ -33,7 +33,13 @@ from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
 # The parts of a bundle that a compaction copies.
-_COPIED = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER, bundle.UNDERSTANDING)
+_COPIED = (
+    bundle.TOWERS,
+    bundle.RERANK,
+    bundle.TOKENIZER,
+    bundle.UNDERSTANDING,
+    bundle.BEHAVIOUR,
+)
 _ROOM_MARGIN = 1.1  # texts of new items may be longer than those of the bundle
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 

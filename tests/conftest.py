@@ -125,6 +125,16 @@ def recall_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
+def people_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with the counts of what shoppers bought (see `tests.shoppers`)."""
+    from tests import shoppers
+
+    directory = tmp_path_factory.mktemp("people") / "bundle"
+    shoppers.write_people_bundle(directory, tiny_bundle, shoppers.purchases())
+    return directory
+
+
+@pytest.fixture(scope="session")
 def engine(tiny_bundle: Path) -> "Engine":
     """The engine of the tiny bundle. Its results are ordered by score alone by default."""
     from search.engine import Engine

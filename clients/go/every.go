@@ -149,6 +149,11 @@ func (all suite) methods() []call {
 			response, err := suggestions.Suggest(ctx, &pb.SuggestRequest{Prefix: query[:3]})
 			return notEmpty(len(response.GetSuggestions()), err)
 		}},
+		{"Recommend", all.token, func(ctx context.Context) (bool, error) {
+			recommendations := pb.NewRecommendServiceClient(all.served)
+			response, err := recommendations.Recommend(ctx, &pb.RecommendRequest{})
+			return notEmpty(len(response.GetResults()), err)
+		}},
 		{"GetItem", all.token, func(ctx context.Context) (bool, error) {
 			response, err := items.GetItem(ctx, &pb.GetItemRequest{ItemId: all.itemID})
 			return response.GetItem() != nil, err

@@ -26,6 +26,7 @@ from shortlist.v1 import admin_service_pb2 as admin
 from shortlist.v1 import catalog_service_pb2 as catalog
 from shortlist.v1 import curation_service_pb2 as curation
 from shortlist.v1 import feedback_service_pb2 as feedback
+from shortlist.v1 import recommend_service_pb2 as recommend
 from shortlist.v1 import rerank_service_pb2 as rerank
 from shortlist.v1 import retrieval_service_pb2 as retrieval
 from shortlist.v1 import search_service_pb2 as search
@@ -35,6 +36,7 @@ from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.v1.curation_service_pb2_grpc import CurationServiceStub
 from shortlist.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from shortlist.v1.item_pb2 import Item
+from shortlist.v1.recommend_service_pb2_grpc import RecommendServiceStub
 from shortlist.v1.rerank_service_pb2_grpc import RerankServiceStub
 from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.v1.search_service_pb2_grpc import SearchServiceStub
@@ -146,6 +148,9 @@ CALLS: dict[str, Callable[[], object]] = {
     ),
     "Suggest": lambda: (
         ask(suggestions.Suggest, suggestion.SuggestRequest(prefix=QUERY[:3])).suggestions
+    ),
+    "Recommend": lambda: (
+        ask(RecommendServiceStub(served).Recommend, recommend.RecommendRequest()).results
     ),
     "GetItem": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id=flags.item_id)).HasField(
         "item"

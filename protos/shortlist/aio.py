@@ -28,6 +28,8 @@ from shortlist.requests import (
     Curated,
     CurationOptions,
     ListCurationsOptions,
+    ListOptions,
+    RecommendOptions,
     RetrieveOptions,
     SearchOptions,
     SimilarOptions,
@@ -36,12 +38,15 @@ from shortlist.requests import (
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    context_pb2,
     curation_service_pb2,
     curation_service_pb2_grpc,
     event_pb2,
     feedback_service_pb2,
     feedback_service_pb2_grpc,
     item_pb2,
+    recommend_service_pb2,
+    recommend_service_pb2_grpc,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
     retrieval_service_pb2,
@@ -104,6 +109,7 @@ class AsyncClient:
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
         self._suggestion = suggestion_service_pb2_grpc.SuggestionServiceStub(self._channel)
         self._curation = curation_service_pb2_grpc.CurationServiceStub(self._channel)
+        self._recommend = recommend_service_pb2_grpc.RecommendServiceStub(self._channel)
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
         self._feedback = feedback_service_pb2_grpc.FeedbackServiceStub(self._channel)
 
@@ -148,6 +154,90 @@ class AsyncClient:
         """
         request = requests.stream_search(query, options)
         return self._stream(self._search.StreamSearch, request, timeout_seconds, request_id)
+
+    async def recommend(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[RecommendOptions],
+    ) -> recommend_service_pb2.RecommendResponse:
+        """Recommend items to a person (RecommendService.Recommend)."""
+        request = requests.recommend(options)
+        return await self._call(self._recommend.Recommend, request, timeout_seconds, request_id)
+
+    async def substitutes(
+        self,
+        item_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> recommend_service_pb2.RecommendServiceSimilarItemsResponse:
+        """Find substitutes of an item (RecommendService.SimilarItems)."""
+        request = requests.substitutes(item_id, options)
+        return await self._call(self._recommend.SimilarItems, request, timeout_seconds, request_id)
+
+    async def complementary_items(
+        self,
+        item_ids: Sequence[str],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> recommend_service_pb2.ComplementaryItemsResponse:
+        """Find what is bought together with items (RecommendService.ComplementaryItems)."""
+        request = requests.complementary_items(item_ids, options)
+        method = self._recommend.ComplementaryItems
+        return await self._call(method, request, timeout_seconds, request_id)
+
+    async def get_profile(
+        self,
+        person: context_pb2.Person,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> recommend_service_pb2.GetProfileResponse:
+        """Return what the server believes of a person (RecommendService.GetProfile)."""
+        request = recommend_service_pb2.GetProfileRequest(person=person)
+        return await self._call(self._recommend.GetProfile, request, timeout_seconds, request_id)
+
+    async def delete_user(
+        self,
+        user_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> int:
+        """Delete all data of a user; return the number of events (RecommendService.DeleteUser)."""
+        request = recommend_service_pb2.DeleteUserRequest(user_id=user_id)
+        method = self._recommend.DeleteUser
+        response = await self._call(method, request, timeout_seconds, request_id)
+        return response.deleted_event_count
+
+    async def set_opt_out(
+        self,
+        user_id: str,
+        *,
+        opted_out: bool = True,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Stop or resume the recording of a user's events (RecommendService.SetOptOut)."""
+        request = recommend_service_pb2.SetOptOutRequest(user_id=user_id, opted_out=opted_out)
+        await self._call(self._recommend.SetOptOut, request, timeout_seconds, request_id)
+
+    async def join_session(
+        self,
+        session_id: str,
+        user_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Make the events of a session those of a user (RecommendService.JoinSession)."""
+        request = recommend_service_pb2.JoinSessionRequest(session_id=session_id, user_id=user_id)
+        await self._call(self._recommend.JoinSession, request, timeout_seconds, request_id)
 
     async def similar_items(
         self,

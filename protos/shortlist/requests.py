@@ -10,12 +10,14 @@ from google.protobuf import field_mask_pb2
 from shortlist.v1 import (
     catalog_service_pb2,
     channel_pb2,
+    context_pb2,
     curation_service_pb2,
     event_pb2,
     facet_pb2,
     feedback_service_pb2,
     filter_pb2,
     item_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     rules_pb2,
@@ -45,6 +47,32 @@ class SearchOptions(TypedDict, total=False):
     item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
     language: str  # of the query, such as "en" or "pt-BR"
     understanding: understanding_pb2.Understanding | None  # the kinds of understanding to turn off
+    person: context_pb2.Person | None  # the person for whom the results are ranked
+    context: context_pb2.Context | None  # the situation, such as the country
+
+
+class ListOptions(TypedDict, total=False):
+    """The fields that requests for recommendations share; the server has defaults for them."""
+
+    person: context_pb2.Person | None
+    filter: filter_pb2.Filter | None
+    facets: Sequence[facet_pb2.Facet]
+    rules: rules_pb2.Rules | None  # see `shortlist.rules`
+    max_per_group: int
+    ignore_stock: bool  # leave results that are out of stock where they rank
+    bought_within_days: int  # leave out items that the person bought so recently
+    seen_within_days: int  # leave out items that the person viewed or clicked so recently
+    page_size: int
+    page_token: str
+    item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
+
+
+class RecommendOptions(ListOptions, total=False):
+    """The fields of a RecommendRequest; the server has defaults for them."""
+
+    surface: recommend_service_pb2.Surface.ValueType
+    item_ids: Sequence[str]  # the items on the page or in the basket
+    context: context_pb2.Context | None
 
 
 class SimilarOptions(TypedDict, total=False):
@@ -141,6 +169,36 @@ def similar_items(
     """Return a SimilarItemsRequest for an item of the catalogue."""
     fields = options.pop("item_fields", ())
     request = retrieval_service_pb2.SimilarItemsRequest(item_id=item_id, **options)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
+def recommend(options: RecommendOptions) -> recommend_service_pb2.RecommendRequest:
+    """Return a RecommendRequest."""
+    fields = options.pop("item_fields", ())
+    request = recommend_service_pb2.RecommendRequest(**options)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
+def substitutes(
+    item_id: str, options: ListOptions
+) -> recommend_service_pb2.RecommendServiceSimilarItemsRequest:
+    """Return a request for the substitutes of an item."""
+    fields = options.pop("item_fields", ())
+    kind = recommend_service_pb2.RecommendServiceSimilarItemsRequest
+    request = kind(item_id=item_id, **options)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
+def complementary_items(
+    item_ids: Sequence[str], options: ListOptions
+) -> recommend_service_pb2.ComplementaryItemsRequest:
+    """Return a ComplementaryItemsRequest for some items."""
+    fields = options.pop("item_fields", ())
+    kind = recommend_service_pb2.ComplementaryItemsRequest
+    request = kind(item_ids=item_ids, **options)  # type: ignore[arg-type]
     request.item_fields.paths.extend(fields)
     return request
 

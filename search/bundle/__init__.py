@@ -1,6 +1,7 @@
 """The bundle: manifest, golden queries, models and index building."""
 
 from search.bundle.manifest import (
+    BEHAVIOUR,
     FORMAT_VERSION,
     GOLDEN,
     INDEX,
@@ -22,6 +23,7 @@ from search.bundle.manifest import (
 )
 
 __all__ = [
+    "BEHAVIOUR",
     "FORMAT_VERSION",
     "GOLDEN",
     "INDEX",

@@ -38,6 +38,7 @@ INDEX = "index"
 LEXICAL = "lexical"
 UNDERSTANDING = "understanding"  # optional
 SUGGESTIONS = "suggestions"  # optional
+BEHAVIOUR = "behaviour"  # optional: what people do, as counts; no user ids
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
 _MAX_PROBLEMS = 10  # number of problems that a message lists

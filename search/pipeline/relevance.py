@@ -24,8 +24,8 @@ class Relevance:
 
     def __call__(self, state: SearchState) -> None:
         """Set the signals, the relevance, the number of relevant items and `nothing_fits`."""
-        if state.query is None:
-            return
+        if state.interpretation is None:
+            return  # browsing and recommendations have no query
         with state.timer.step("relevance"):
             state.signals = _signals(state)
             if self._calibration is not None:

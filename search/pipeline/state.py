@@ -12,6 +12,8 @@ from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, ChannelScores, scores_at
 from search.config import MAX_DEPTH, EngineConfig
 from search.identifiers.matching import NO_CODES, CodeMatch
+from search.people.history import History
+from search.people.live import LivePeople
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.ranking.weights import Weights
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
@@ -23,6 +25,7 @@ from search.snapshot import Snapshot
 from search.understanding.interpretation import Interpretation
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
+RECOMMENDED = 500  # number of items that recommendations rank
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ class Depths:
     def of(cls, request: SearchRequest, config: EngineConfig, *, can_rerank: bool) -> "Depths":
         """Return the depths of a request. The engine's defaults replace depths that are not set."""
         recall, rerank, limit = request.recall_depth, request.rerank_depth, request.rerank_limit
+        if request.recommending is not None:  # the reranker needs a query
+            recall, rerank = RECOMMENDED, 0
         if rerank is None:  # the scores of the reranker do not change an order that is asked for
             rerank = 0 if request.order_by else config.rerank_depth
         return cls(
@@ -128,6 +133,10 @@ class SearchState:
         depths: The number of candidates of recall and of reranking.
         budget: The deadline budget.
         timer: The stage timer.
+        people: The events that the server has recorded; None: only those of the request.
+        now: The time of the request, in microseconds since 1970.
+        history: The history of the person; None if the request names no person and asks for no
+            recommendations. Set by `meet_person`.
         degradations: Work that was left out so far, and why.
         allowed: Mask of the items that may be returned; None for all rows (only if no row is
             deleted). Set by `filter`.
@@ -164,6 +173,9 @@ class SearchState:
     depths: Depths
     budget: DeadlineBudget
     timer: StageTimer
+    people: LivePeople | None = None
+    now: int = 0
+    history: History | None = None
     degradations: list[Degradation] = field(default_factory=list)
     allowed: Allowed = None
     matched: int | None = None

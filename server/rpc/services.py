@@ -23,6 +23,7 @@ from server.rpc.admin import AdminServicer
 from server.rpc.curations import CurationServicer
 from server.rpc.feedback import FeedbackServicer
 from server.rpc.health import Health
+from server.rpc.recommend import RecommendServicer
 from server.rpc.servicers import (
     CatalogServicer,
     RerankServicer,
@@ -40,6 +41,8 @@ from shortlist.v1 import (
     curation_service_pb2_grpc,
     feedback_service_pb2,
     feedback_service_pb2_grpc,
+    recommend_service_pb2,
+    recommend_service_pb2_grpc,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
     retrieval_service_pb2,
@@ -124,7 +127,7 @@ SERVICES: tuple[ServiceRow, ...] = (
     ServiceRow(
         _service(search_service_pb2, "SearchService"),
         search_service_pb2_grpc.add_SearchServiceServicer_to_server,
-        lambda parts, _: SearchServicer(parts.bundles.engine_handle, parts.pool),
+        lambda parts, _: SearchServicer(parts.bundles.engine_handle, parts.pool, parts.feedback),
         {"Search": _MODEL_WORK, "StreamSearch": _MODEL_WORK},
     ),
     ServiceRow(
@@ -144,6 +147,20 @@ SERVICES: tuple[ServiceRow, ...] = (
         suggestion_service_pb2_grpc.add_SuggestionServiceServicer_to_server,
         lambda parts, _: SuggestionServicer(parts.bundles.engine_handle, parts.suggestion_pool),
         {"Suggest": Method(Role.READ)},  # in a queue of its own
+    ),
+    ServiceRow(
+        _service(recommend_service_pb2, "RecommendService"),
+        recommend_service_pb2_grpc.add_RecommendServiceServicer_to_server,
+        lambda parts, _: RecommendServicer(parts.bundles.engine_handle, parts.pool, parts.feedback),
+        {
+            "Recommend": _MODEL_WORK,
+            "SimilarItems": _MODEL_WORK,
+            "ComplementaryItems": _MODEL_WORK,
+            "GetProfile": Method(Role.READ),
+            "DeleteUser": Method(Role.WRITE),
+            "SetOptOut": Method(Role.WRITE),
+            "JoinSession": Method(Role.WRITE),
+        },
     ),
     ServiceRow(
         _service(catalog_service_pb2, "CatalogService"),

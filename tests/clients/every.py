@@ -21,6 +21,7 @@ OUTCOMES: Mapping[str, str] = {
     "Embed": "OK",
     "Rerank": "OK",
     "Suggest": "OK",
+    "Recommend": "OK",
     "GetItem": "OK",
     "BatchGetItems": "OK",
     "UpsertItems": "OK",

@@ -15,6 +15,7 @@ from shortlist.client import ShortlistError
 from shortlist.v1 import (
     catalog_service_pb2,
     curation_service_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -31,6 +32,10 @@ METHODS: dict[type, str] = {
     retrieval_service_pb2.EmbedRequest: "RetrievalService/Embed",
     rerank_service_pb2.RerankRequest: "RerankService/Rerank",
     suggestion_service_pb2.SuggestRequest: "SuggestionService/Suggest",
+    recommend_service_pb2.RecommendRequest: "RecommendService/Recommend",
+    recommend_service_pb2.RecommendServiceSimilarItemsRequest: "RecommendService/SimilarItems",
+    recommend_service_pb2.ComplementaryItemsRequest: "RecommendService/ComplementaryItems",
+    recommend_service_pb2.GetProfileRequest: "RecommendService/GetProfile",
     catalog_service_pb2.GetItemRequest: "CatalogService/GetItem",
     catalog_service_pb2.BatchGetItemsRequest: "CatalogService/BatchGetItems",
 }

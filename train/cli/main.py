@@ -29,6 +29,7 @@ _ABOUT = {
     "mine": "Recall candidates for the queries that the reranker trains on.",
     "rerank": "Train the reranker.",
     "suggest": "Collect the suggestions for shoppers who type.",
+    "behaviour": "Count what people do, for recommendations.",
     "bundle": "Assemble the bundle from the results of the steps.",
 }
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate", "export-events", "import-events")

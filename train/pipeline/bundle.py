@@ -79,6 +79,7 @@ def assemble(
         _copy(steps["index"].directory / bundle.INDEX, directory / bundle.INDEX)
         _copy(steps["index"].directory / bundle.LEXICAL, directory / bundle.LEXICAL)
         _copy(steps["suggest"].directory, directory / bundle.SUGGESTIONS)
+        _copy(steps["behaviour"].directory, directory / bundle.BEHAVIOUR)
         if (steps["rerank"].directory / "config.json").is_file():
             _copy(steps["rerank"].directory, directory / bundle.RERANK)
         tokenizer.save(directory / bundle.TOKENIZER)

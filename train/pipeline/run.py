@@ -28,6 +28,7 @@ from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
 from search.bundle.building import build_indexes, save_held_out
+from search.channels import SEARCH_CHANNELS
 from search.channels.base import Query
 from search.curation.rules_file import RULES_FILE
 from search.curation.table import Curations
@@ -42,10 +43,11 @@ from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
-from train.data.relevance import Relevance, relevance_of
+from train.data.relevance import Relevance, outside_test, relevance_of
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
 from train.loop.parameters import make_mesh
+from train.pipeline.behaviour import fit_behaviour
 from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
@@ -57,7 +59,7 @@ from train.pipeline.weights import queries_of
 
 logger = logging.getLogger(__name__)
 
-STEPS = ("towers", "index", "mine", "rerank", "suggest")
+STEPS = ("towers", "index", "mine", "rerank", "suggest", "behaviour")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
@@ -251,7 +253,8 @@ class TrainingRun:
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
-        return [towers, index, mined, rerank, suggest]
+        behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
+        return [towers, index, mined, rerank, suggest, behaviour]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
@@ -314,6 +317,13 @@ class TrainingRun:
         queries = past_queries(self.dataset, config.min_shoppers)
         return build_suggestions(directory, self.store, index, queries, config)
 
+    def _behaviour(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        vectors = open_vectors(self._directory("index") / bundle.INDEX)
+        events = self.dataset.events
+        if events is not None:
+            events = outside_test(events, self.dataset.judgments)
+        return fit_behaviour(directory, events, self.store, vectors, self.config.behaviour)
+
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:
             return {"queries": 0}
@@ -350,7 +360,10 @@ class TrainingRun:
             ),
             queries,
             FeatureSource.open(
-                self._directory("index"), Catalogue.of(self.store), newest_release(self.store)
+                self._directory("index"),
+                Catalogue.of(self.store),
+                newest_release(self.store),
+                available=SEARCH_CHANNELS,
             ),
             lists,
             self._setup("rerank", self.config.rerank_fit, unfinished),

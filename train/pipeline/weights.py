@@ -84,7 +84,8 @@ def choose_weights(
     sample = [queries[number] for number in sorted(order.tolist())]
     report: dict[str, Any] = {"queries": len(sample)}
     if len(sample) >= MIN_QUERIES:
-        for name in engine.weights.channels.keys() - {DENSE}:
+        personal = engine.snapshot.channels.personal.keys()  # they say nothing about a query alone
+        for name in engine.weights.channels.keys() - {DENSE} - personal:
             report[name] = _choose_channel_weight(engine, name, sample)
         if engine.has_reranker:
             report["recall"] = _choose_recall_weight(engine, sample)

@@ -37,6 +37,7 @@ import {
 import { EventType } from "./gen/shortlist/v1/event.js";
 import { FeedbackServiceClient, RecordEventsRequest } from "./gen/shortlist/v1/feedback_service.js";
 import type { Item } from "./gen/shortlist/v1/item.js";
+import { RecommendRequest, RecommendServiceClient } from "./gen/shortlist/v1/recommend_service.js";
 import { RerankRequest, RerankServiceClient } from "./gen/shortlist/v1/rerank_service.js";
 import {
   EmbedRequest,
@@ -65,6 +66,7 @@ const reranks = new RerankServiceClient(flag("address"), security);
 const feedback = new FeedbackServiceClient(flag("address"), security);
 const suggestions = new SuggestionServiceClient(flag("address"), security);
 const curations = new CurationServiceClient(flag("address"), security);
+const recommendations = new RecommendServiceClient(flag("address"), security);
 const items = new CatalogServiceClient(flag("address"), security);
 const operator = new AdminServiceClient(flag("admin-address"), security);
 const plainSearches = new SearchServiceClient(flag("plain-address"), security);
@@ -186,6 +188,10 @@ const calls: Record<string, () => Promise<unknown>> = {
   Suggest: async () => {
     const request = SuggestRequest.fromPartial({ prefix: query.slice(0, 3) });
     return (await ask(suggestions.suggest.bind(suggestions), request)).suggestions.length;
+  },
+  Recommend: async () => {
+    const request = RecommendRequest.fromPartial({});
+    return (await ask(recommendations.recommend.bind(recommendations), request)).results.length;
   },
   GetItem: async () => {
     const request = GetItemRequest.fromPartial({ itemId: flag("item-id") });

@@ -66,6 +66,9 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.built_from["dataset"] == "demo"
     assert manifest.built_from["config"]["towers"]["dim"] == 32
     assert manifest.reports["index"]["items"] == 300
+    assert manifest.reports["behaviour"]["events"] > 0
+    assert {"also_bought", "history", "popular", "repeat"} < set(manifest.channels)
+    assert "behaviour/also_bought.npz" in manifest.files
     index = built / "bundle" / "index"
     tuned, measured = open_queries(index), open_held_out(index)
     assert len(measured)
@@ -81,7 +84,8 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
-    assert names == {"towers", "index", "mine", "rerank", "suggest"}  # and no unfinished step
+    # No step is unfinished.
+    assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour"}
     assert not list((built / "bundle").rglob("step.json"))
 
 

@@ -1,0 +1,1 @@
+"""Evaluation of recommendations: cuts by time, metrics with averaged ties, and reports."""
