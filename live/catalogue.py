@@ -27,9 +27,9 @@ from live import bundle_store, compaction
 from live.bundle_store import State
 from live.compaction import CompactionCancelledError
 from live.config import LiveConfig
-from live.curations import LiveCurations
 from live.errors import ClosedError
 from live.indexing.active_index import ActiveIndex, OpenIndex
+from live.indexing.curations import LiveCurations
 from live.indexing.delta_index import DeltaIndex
 from live.log.curations import CurationChange
 from live.log.write_ahead_log import Acknowledgement, Write, WriteLog

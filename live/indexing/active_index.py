@@ -11,7 +11,7 @@ from live import bundle_store
 from live.bundle_store import State
 from live.compaction import CompactionError
 from live.config import LiveConfig
-from live.curations import LiveCurations
+from live.indexing.curations import LiveCurations
 from live.indexing.delta_index import DeltaIndex
 from live.log.curations import CurationChange, CurationVersion
 from live.log.write_ahead_log import Acknowledgement, Outcome, Write, WriteLog

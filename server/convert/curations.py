@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from base.errors import RequestError, check_count, check_range
 from catalog.item_text import normalise_query
-from live.curations import LiveCuration, LiveCurations
+from live.indexing.curations import LiveCuration, LiveCurations
 from live.log.curations import Action, CurationChange
 from search.curation.curation import MAX_QUERIES, Content, Curation, QueryRules
 from search.curation.json_form import to_json

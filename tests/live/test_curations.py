@@ -11,8 +11,8 @@ from base.errors import RequestError
 from base.sqlite_log.file import LogError
 from catalog.attribute_roles import ALL_READ
 from live import compaction
-from live.curations import LiveCurations
 from live.errors import ClosedError
+from live.indexing.curations import LiveCurations
 from live.log.curations import Action, CurationChange, CurationVersion
 from live.log.write_ahead_log import Acknowledgement, WriteLog
 from search.curation.curation import Content, QueryRules
