@@ -168,7 +168,10 @@ def test_every_method_of_the_contract_has_its_role() -> None:
     assert {name for name, role in methods.items() if role is Role.WRITE} == writing
     assert {name for name, role in methods.items() if role is Role.ADMIN} == operating
     reading = {name for name, role in methods.items() if role is Role.READ}
-    assert reading == set(methods) - writing - operating
+    feedback = "/shortlist.v1.FeedbackService/"
+    recording = {feedback + name for name in ("RecordEvents", "StreamEvents")}
+    assert {name for name, role in methods.items() if role is Role.RECORD} == recording
+    assert reading == set(methods) - writing - operating - recording
     assert {"/shortlist.v1.SearchService/Search", f"{catalog}GetItem"} <= reading
 
 
