@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -91,7 +92,7 @@ class Ranker(nnx.Module):
 
 @jax.jit(static_argnums=0)
 def _scores(
-    graph: nnx.GraphDef[Ranker], state: nnx.State, inputs: Float[Array, "users candidates features"]
+    graph: nnx.GraphDef[Ranker], state: Any, inputs: Float[Array, "users candidates features"]
 ) -> Float[Array, "users candidates"]:
     ranker: Ranker = nnx.merge(graph, state)
     return ranker(inputs)

@@ -19,7 +19,7 @@ class RankerFitConfig:
     """How the ranker is trained."""
 
     hidden: int = 64  # width of the two hidden layers
-    learning_rate: float = 2e-3  # at the start; falls to 0 by a cosine
+    learning_rate: float = 1e-3  # at the start; falls to 0 by a cosine
     weight_decay: float = 1e-2  # of AdamW
     feature_dropout: float = 0.2  # probability that a feature of a list is missing in a step
     epochs: int = 12  # passes over the lists

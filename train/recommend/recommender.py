@@ -8,15 +8,31 @@ from jaxtyping import Bool, Float32, Int32
 from scipy import sparse
 
 from base.errors import InputError
-from behaviour.blend import Blend, Lists
+from behaviour.blend import GROUPS, Blend, Lists
+from behaviour.cases import Case, cold_user_cases, window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
 from behaviour.recall import CandidateLists, RecallConfig, RecallModels, candidate_lists
 from rerank.recommend.features import Candidates, candidate_features, feature_names
 from rerank.recommend.ranker import Ranker
-from train.evaluation.recommend.protocol import Case, cold_user_cases, window_case
 from train.recommend.ranker import RankerFitConfig, fit_ranker
 
 COLD_SHOWN = (0, 1, 2, 3)  # items of a first basket that training shows of new users
+
+
+_SEED = 0  # of the users of large windows, and of the items that new users show
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What is known of the items besides their events.
+
+    Attributes:
+        prices: Price of each item; NaN if missing.
+        vectors: Unit text vector of each item; None leaves out the channel of similar texts.
+    """
+
+    prices: Float32[np.ndarray, " items"]
+    vectors: Float32[np.ndarray, "items dim"] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,11 +69,21 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Recommender:
-    """Both stages: channels, their blend, and a ranker of the best candidates."""
+    """Both stages: channels, their blend, and rankers of the best candidates.
+
+    Attributes:
+        models: The channels.
+        blend: The weights of the channels.
+        ranker: Ranks for users with a history.
+        new_user_ranker: Ranks for users with fewer actions than the last group of the blend.
+        prices: Price of each item; NaN if missing.
+        depth: Items that each channel recalls, and items that are ranked.
+    """
 
     models: RecallModels
     blend: Blend
     ranker: Ranker
+    new_user_ranker: Ranker
     prices: Float32[np.ndarray, " items"]
     depth: int
 
@@ -72,72 +98,134 @@ class Recommender:
         self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
     ) -> Ranked:
         """Return the `depth` best candidates of recall, scored by the ranker."""
+        inputs = self.candidates(histories, now, excluded)
+        features = candidate_features(inputs)
+        is_new = _actions(histories) < GROUPS[-1]
+        scores = np.empty(inputs.rows.shape, np.float32)
+        for chosen, ranker in ((is_new, self.new_user_ranker), (~is_new, self.ranker)):
+            scores[chosen] = ranker.scores(features[chosen])
+        return ranked(inputs, scores)
+
+    def candidates(
+        self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
+    ) -> Candidates:
+        """Return the `depth` candidates of each user that the second stage ranks."""
         lists = candidate_lists(self.models, histories, now, self.depth, excluded)
-        inputs = _candidates(
-            self.models, self.blend, self.prices, lists, histories, now, self.depth
-        )
-        scores = self.ranker.scores(candidate_features(inputs))
-        return Ranked(inputs.rows, np.where(inputs.rows < 0, -np.inf, scores))
+        return _candidates(self.models, self.blend, self.prices, lists, histories, now, self.depth)
+
+
+def ranked(candidates: Candidates, scores: Float32[np.ndarray, "users candidates"]) -> Ranked:
+    """Return candidates with their scores; padding gets -inf."""
+    return Ranked(candidates.rows, np.where(candidates.rows < 0, np.float32(-np.inf), scores))
 
 
 def fit_recommender(
     events: Interactions,
     now: int,
-    prices: Float32[np.ndarray, " items"],
+    catalogue: Catalogue,
     config: RecommenderConfig,
     *,
     new_items: bool,
     seed: int,
-    vectors: Float32[np.ndarray, "items dim"] | None = None,
+    windows: Sequence["Window"] | None = None,
 ) -> Recommender:
     """Fit both stages on the events before `now` (seconds since 1970).
 
-    For each earlier window, the channels are fitted on the events before the window. So the blend
-    and the ranker learn from scores that never saw the outcomes.
+    The blend and the ranker learn from windows before `now`. For each window, the channels are
+    fitted on the events before the window, so their scores never saw the outcomes.
 
     Args:
         events: The purchases of all users.
         now: The time of the recommendations.
-        prices: Price of each item; NaN if missing.
+        catalogue: What is known of the items besides their events.
         config: How to fit.
         new_items: Whether the stages rank only items that are new to the user.
-        seed: Seed of the ranker, and of the users of large windows.
-        vectors: Unit text vectors of the items; None leaves out the channel of similar texts.
-
-    Raises:
-        InputError: no user with a history has an event in one of the windows.
+        seed: Seed of the ranker.
+        windows: The windows of `window_cuts`, if the caller keeps them; None fits them.
     """
-    past = events.before(now)
-    windows = []
-    for back in range(1, config.windows + 1):
-        cut = now - back * config.window_days * SECONDS_PER_DAY
-        if len(past.before(cut)):
-            windows.append(_window(past, cut, config, new_items, seed, vectors))
-    if not windows:
-        raise InputError(
-            f"events: none is more than {config.window_days} days before the cut; give a longer "
-            "history"
-        )
-    names = windows[0].models.names
-    blend = Blend.fit(names, [lists for window in windows for lists in window.blend_lists()])
-    features, targets, where = zip(
-        *(window.ranker_lists(blend, prices, config.depth) for window in windows), strict=True
+    if windows is None:
+        cuts = window_cuts(events, now, config)
+        windows = [fit_window(events, cut, catalogue, config, new_items=new_items) for cut in cuts]
+    models = RecallModels.fit(events, now, config.recall, catalogue.vectors)
+    blend = Blend.fit(models.names, [lists for window in windows for lists in window.blend_lists()])
+    known, new = (
+        _fit_ranker(windows, blend, catalogue, config, seed, new_users=new_users)
+        for new_users in (False, True)
     )
-    popularity = windows[0].models.popularity
-    ranker = fit_ranker(
-        feature_names(names, popularity.windows_days.tolist()),
-        _joined(features, np.float32(np.nan)),
+    return Recommender(models, blend, known, new, catalogue.prices, config.depth)
+
+
+def _fit_ranker(
+    windows: Sequence["Window"],
+    blend: Blend,
+    catalogue: Catalogue,
+    config: RecommenderConfig,
+    seed: int,
+    *,
+    new_users: bool,
+) -> Ranker:
+    """Fit a ranker on the windows, with or without users without a history."""
+    features, targets, where = zip(
+        *(
+            window.ranker_lists(blend, catalogue.prices, config.depth, new_users=new_users)
+            for window in windows
+        ),
+        strict=True,
+    )
+    days = windows[0].models.popularity.windows_days.tolist()
+    return fit_ranker(
+        feature_names(blend.channels, days),
+        _joined(features, np.nan),
         _joined(targets, False),
         _joined(where, False),
         config.ranker,
         seed,
     )
-    models = RecallModels.fit(past, now, config.recall, vectors)
-    return Recommender(models, blend, ranker, prices, config.depth)
+
+
+def window_cuts(events: Interactions, now: int, config: RecommenderConfig) -> list[int]:
+    """Return the starts of the windows before `now` that have events before them.
+
+    Raises:
+        InputError: there is no such window.
+    """
+    days = (back * config.window_days for back in range(1, config.windows + 1))
+    cuts = [now - count * SECONDS_PER_DAY for count in days]
+    cuts = [cut for cut in cuts if (events.time < cut).any()]
+    if not cuts:
+        raise InputError(
+            f"events: none is more than {config.window_days} days before the cut; give a longer "
+            "history"
+        )
+    return cuts
+
+
+def fit_window(
+    events: Interactions,
+    cut: int,
+    catalogue: Catalogue,
+    config: RecommenderConfig,
+    *,
+    new_items: bool,
+) -> "Window":
+    """Fit the channels before a window, and recall for the window's users.
+
+    The users are those with a history and, at most once for each number of shown items, those
+    without.
+    """
+    days = config.window_days
+    known = window_case(events, cut, days, first_basket=False, new_items=new_items)
+    cases = [known, *cold_user_cases(events, cut, days, COLD_SHOWN, _SEED)]
+    cases = [_sample(case, config.max_users) for case in cases]
+    models = RecallModels.fit(events, cut, config.recall, catalogue.vectors)
+    lists = [
+        candidate_lists(models, case.histories, cut, config.depth, case.excluded) for case in cases
+    ]
+    return Window(models, cases, lists)
 
 
 @dataclass(frozen=True)
-class _Window:
+class Window:
     """The channels at the start of a window, and the questions of the window."""
 
     models: RecallModels
@@ -145,47 +233,42 @@ class _Window:
     lists: Sequence[CandidateLists]
 
     def blend_lists(self) -> list[Lists]:
+        """Return the lists to learn the blend from."""
         return [
             Lists(lists.scores, _right(case, lists.rows), lists.where, _actions(case.histories))
             for case, lists in zip(self.cases, self.lists, strict=True)
         ]
 
     def ranker_lists(
-        self, blend: Blend, prices: Float32[np.ndarray, " items"], depth: int
+        self,
+        blend: Blend,
+        prices: Float32[np.ndarray, " items"],
+        depth: int,
+        *,
+        new_users: bool,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return features, targets and mask of the lists to learn a ranker from.
+
+        Args:
+            blend: The blend that chooses the candidates.
+            prices: Price of each item; NaN if missing.
+            depth: Number of candidates of a list.
+            new_users: Whether users without a history are in the lists, too.
+        """
         features, targets, where = [], [], []
-        for case, lists in zip(self.cases, self.lists, strict=True):
+        used = len(self.cases) if new_users else 1
+        for case, lists in zip(self.cases[:used], self.lists[:used], strict=True):
             inputs = _candidates(self.models, blend, prices, lists, case.histories, case.now, depth)
             features.append(candidate_features(inputs))
             targets.append(_right(case, inputs.rows))
             where.append(inputs.rows >= 0)
-        nan = np.float32(np.nan)
-        return _joined(features, nan), _joined(targets, False), _joined(where, False)
+        return _joined(features, np.nan), _joined(targets, False), _joined(where, False)
 
 
-def _window(
-    past: Interactions,
-    cut: int,
-    config: RecommenderConfig,
-    new_items: bool,
-    seed: int,
-    vectors: Float32[np.ndarray, "items dim"] | None,
-) -> _Window:
-    """Fit the channels before a window, and recall for the window's users with and without past."""
-    known = window_case(past, cut, config.window_days, first_basket=False, new_items=new_items)
-    cases = [known, *cold_user_cases(past, cut, config.window_days, COLD_SHOWN, seed)]
-    cases = [_sample(case, config.max_users, seed) for case in cases]
-    models = RecallModels.fit(past, cut, config.recall, vectors)
-    lists = [
-        candidate_lists(models, case.histories, cut, config.depth, case.excluded) for case in cases
-    ]
-    return _Window(models, cases, lists)
-
-
-def _sample(case: Case, most: int, seed: int) -> Case:
+def _sample(case: Case, most: int) -> Case:
     users = np.flatnonzero(np.diff(case.targets.indptr))
     if len(users) > most:
-        users = np.sort(np.random.default_rng(seed).permutation(users)[:most])
+        users = np.sort(np.random.default_rng(_SEED).permutation(users)[:most])
     return case.of_users(users)
 
 
