@@ -8,6 +8,7 @@ from bert.numerics import choose_numerics
 from catalog.items import Item
 from search.config import EngineConfig
 from search.engine import Engine
+from search.pipeline.rank import SIZE_WEIGHT
 from search.request import RerankRequest, RetrieveRequest, SearchRequest
 from search.understanding.interpretation import NOTHING, Understanding
 from tests.tiny import BY_SCORE, tiny_items, write_bundle, write_manifest
@@ -173,4 +174,4 @@ def test_the_sizes_of_a_query_add_to_the_scores_of_items_that_have_them(engine):
     has_size = index.scores({size: 1.0}, rows) > 0
     assert has_size.any()
     assert not has_size.all()
-    assert list(gains.values()) == pytest.approx(has_size.astype(float).tolist(), abs=1e-5)
+    assert list(gains.values()) == pytest.approx((SIZE_WEIGHT * has_size).tolist(), abs=1e-5)

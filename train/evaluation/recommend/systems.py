@@ -1,7 +1,7 @@
 """The compared systems: fixed baselines, and both stages of our recommender."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,6 +19,7 @@ _TIE_HALF_LIFE_DAYS = 14.0
 _TIE = 1e-6  # weight of popularity among items with equal scores
 
 
+@runtime_checkable
 class System(Protocol):
     """Scores all items for the users of a case."""
 
