@@ -44,6 +44,7 @@ from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
 from train.data.relevance import Relevance, outside_test, relevance_of
+from train.data.vectors import item_texts, write_vectors
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
 from train.loop.parameters import make_mesh
@@ -53,7 +54,6 @@ from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
-from train.pipeline.vectors import item_texts, write_vectors
 from train.pipeline.vocabulary import keep_rows, model_texts, prune
 from train.pipeline.weights import queries_of
 

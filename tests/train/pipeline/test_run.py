@@ -31,12 +31,12 @@ from towers.index import open_queries
 from towers.saving import load_towers
 from towers.vectors import Bfloat16Vectors, open_vectors
 from train.cli.main import main
+from train.data.vectors import write_vectors
 from train.evaluation.evaluate import collect_runs, evaluate
 from train.evaluation.report import judged_queries
 from train.pipeline.run import TrainingRun
 from train.pipeline.steps import TrainingStep
 from train.pipeline.towers import IN_BATCH_LOSS
-from train.pipeline.vectors import write_vectors
 
 ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
