@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from catalog.dataset.decimal_commas import NumberForms
-from catalog.importing import values
-from catalog.importing.html_text import plain_text
+from catalog.importing.cleaning import values
+from catalog.importing.cleaning.html_text import plain_text
 from catalog.importing.rules import (
     ATTRIBUTE,
     ATTRIBUTES,
@@ -98,10 +98,7 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
 
 def _texts(rule: Rule, cell: Any) -> list[str]:
     """Return the texts of a cell that are not blank, after the rule's split and table of values."""
-    try:
-        texts = [part for text in values.texts(cell) for part in values.split(text, rule.split)]
-    except TypeError as error:
-        raise ValueError(str(error)) from error
+    texts = [part for text in values.texts(cell) for part in values.split(text, rule.split)]
     if rule.values:
         texts = [rule.values.get(text.strip(), text) for text in texts]
     return [text for text in texts if text.strip()]
@@ -144,7 +141,9 @@ def _currency(text: str, _: Rule, reading: Reading) -> str | None:
 _READERS: Mapping[Any, Callable[[str, Rule, Reading], Any]] = {
     **dict.fromkeys(_CODES, lambda text, *_: values.code(text)),
     **dict.fromkeys(_LINKS, lambda text, *_: text.strip()),
-    **dict.fromkeys((SALE_START, SALE_END, TIME), lambda text, *_: values.time(text)),
+    SALE_START: lambda text, *_: values.time(text),
+    SALE_END: lambda text, *_: values.end_of(text),
+    TIME: lambda text, *_: values.time(text),
     "category": _category,
     "currency": _currency,
     "language": lambda text, *_: values.language(text),

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -116,16 +117,18 @@ def _recognise(
     for path in paths:
         source = open_source(path, names, encoding)
         columns = source.columns()
-        # A file may have the columns of several formats. The longest set of columns decides.
-        size, index, role = max(
-            (len(keys), -index, role)
-            for index, known in enumerate(formats)
+        fits = [
+            (len(keys), known, role)
+            for known in formats
             for role, sets in known.files.items()
-            for keys in (*(s for s in sets if s <= columns), frozenset[str]())
-        )
-        if not size:
+            for keys in sets
+            if keys <= columns
+        ]
+        if not fits:
             raise InputError(_unknown(source, formats))
-        known = formats[-index]
+        # A file may have the columns of several formats. The longest set of columns decides, and of
+        # equal sets the first.
+        _, known, role = max(fits, key=itemgetter(0))
         found.setdefault(known.name, (known, {}))[1].setdefault(role, []).append(source)
         report.sources.append(SourceReport(path.name, known.name, role, source.encoding))
     return {name: (known, Files(roles, report)) for name, (known, roles) in found.items()}
@@ -191,8 +194,9 @@ def _fill(
             copy(path, fresh / path.name)
     settings = {**info, **_settings(fresh / _INFO)}
     if MORE_IMAGES in report.quality["attributes"]:
-        stored = settings.get("stored_only", [])
-        settings["stored_only"] = [*stored, *({MORE_IMAGES} - {*stored})]
+        stored = settings.setdefault("stored_only", [])
+        if isinstance(stored, list) and MORE_IMAGES not in stored:
+            stored.append(MORE_IMAGES)
     if settings:
         content = json.dumps({"name": out.resolve().name} | settings, ensure_ascii=False, indent=1)
         (fresh / _INFO).write_text(content + "\n", "utf-8")

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from catalog.dataset.problems import count, quote
 from catalog.dataset.validation import MARKUP, true_rows
-from catalog.importing.values import is_gtin
+from catalog.importing.cleaning.values import is_gtin
 from catalog.items import MAX_ITEM_CHARACTERS
 
 _TEXTS = ("title", "description", "brand", "category")

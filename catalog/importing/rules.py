@@ -1,5 +1,6 @@
 """What a format consists of: how its files are recognised, and which column fills which field."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,11 @@ ATTRIBUTES = "attributes"
 ATTRIBUTE = f"{ATTRIBUTES}."  # begins the name of the field of one attribute
 
 
+def column_key(name: str) -> str:
+    """Return the form in which columns are compared: `Image Link` and `g:image_link` are equal."""
+    return re.sub(r"[\s\-]+", "_", name.strip().lower()).removeprefix("g:")
+
+
 @dataclass(frozen=True)
 class Row:
     """One record of an export."""
@@ -29,12 +35,18 @@ class Row:
 
     def get(self, source: str) -> Any:
         """Return a cell; None if it is blank. `a.b` names the entry `b` of the JSON object `a`."""
-        if source in self.cells:
-            return self.cells[source]
+        if source in self.cells or "." not in source:
+            return self.cells.get(source)
         value: Any = self.cells
-        for name in source.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
+        for key in source.split("."):
+            entries = value.items() if isinstance(value, dict) else ()
+            value = next((entry for name, entry in entries if column_key(name) == key), None)
         return value
+
+    def text(self, source: str) -> str:
+        """Return a cell as text; "" if it is blank."""
+        value = self.get(source)
+        return "" if value is None else str(value).strip()
 
     def with_cells(self, cells: Mapping[str, Any]) -> "Row":
         """Return the row with some cells replaced or added."""

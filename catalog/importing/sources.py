@@ -27,7 +27,7 @@ from catalog.dataset.text_files import (
     open_text,
 )
 from catalog.importing.report import Report
-from catalog.importing.rules import Row
+from catalog.importing.rules import Row, column_key
 from catalog.importing.xml_rows import xml_rows
 
 _UNREADABLE = (
@@ -48,11 +48,6 @@ _CONTAINERS = {b"PK": "a zip archive or an Excel file", b"\x1f\x8b": "gzipped, b
 
 # Reads the records, and calls its argument for each line that is no record.
 Records = Callable[[Callable[[str, str], object]], Iterator[Row]]
-
-
-def column_key(name: str) -> str:
-    """Return the form in which columns are compared: `Image Link` and `g:image_link` are equal."""
-    return re.sub(r"[\s\-]+", "_", name.strip().lower()).removeprefix("g:")
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from catalog.importing.cleaning.values import split, texts
 from catalog.importing.rules import (
     ATTRIBUTE,
     ATTRIBUTES,
@@ -18,7 +19,6 @@ from catalog.importing.rules import (
     rules,
 )
 from catalog.importing.sources import Files
-from catalog.importing.values import split, texts
 from catalog.schema import ITEMS
 
 _DETAILS = "product_detail"
@@ -31,11 +31,11 @@ def _rows(files: Files) -> Iterator[Row]:
         cells: dict[str, Any] = {}
         if details := dict(_details(row.get(_DETAILS))):
             cells[ATTRIBUTES] = details
-        start, slash, end = str(row.get(_SALE_DATES) or "").partition("/")
+        start, slash, end = row.text(_SALE_DATES).partition("/")
         if slash:
             cells |= {SALE_START: start, SALE_END: end}
         # A number is an entry of Google's taxonomy, whose names the feed does not have.
-        if (category := row.get(_TAXONOMY)) is not None and str(category).strip().isdigit():
+        if row.text(_TAXONOMY).isdigit():
             cells[_TAXONOMY] = None
         # In XML, `link` can occur as an RSS element and as a Merchant element.
         for name in ("id", "title", "description", "link"):
@@ -67,6 +67,7 @@ FORMAT = Format(
             columns("id", "title", "image_link", "availability"),
             columns("id", "title", "price", "availability"),
             columns("id", "title", _TAXONOMY),
+            columns("id", "title"),
         )
     },
     (

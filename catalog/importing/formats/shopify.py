@@ -17,7 +17,6 @@ from catalog.importing.rules import (
 from catalog.importing.sources import Files
 from catalog.schema import ITEMS
 
-_HANDLES = ("handle", "url_handle")
 _OPTIONS = range(1, 4)
 _PICTURES = ("image_src", "product_image_url")
 _VARIANT_PICTURES = ("variant_image", "variant_image_url")
@@ -31,9 +30,8 @@ _DEFAULT = ("Title", "Default Title")  # the option and value of a product witho
 def _rows(files: Files) -> Iterator[Row]:
     products: dict[str, list[Row]] = {}
     for row in files.rows("products"):
-        handle = next((str(row.get(name)) for name in _HANDLES if row.get(name)), "")
-        if handle:
-            products.setdefault(handle.strip(), []).append(row)
+        if handle := row.text("handle") or row.text("url_handle"):
+            products.setdefault(handle, []).append(row)
         else:
             files.report.rows[files.table] += 1
             files.report.problem(
@@ -46,24 +44,25 @@ def _rows(files: Files) -> Iterator[Row]:
 def _product(handle: str, rows: list[Row], files: Files) -> Iterator[Row]:
     """Yield one row for each variant of a product."""
     first = rows[0]
-    published = first.get("published") or first.get("published_on_online_store") or "true"
-    if str(first.get("status") or "active").lower() != "active" or published.lower() == "false":
+    published = first.text("published") or first.text("published_on_online_store")
+    status = first.text("status").lower()
+    if status not in ("", "active") or published.lower() == "false":
         for row in rows:
             files.leave_out(row, "a product that is not published")
         return
     shared = {k: v for k, v in first.cells.items() if not k.startswith(_OF_VARIANT)}
-    names = {n: first.get(f"option{n}_name") for n in _OPTIONS}
+    names = {n: first.text(f"option{n}_name") for n in _OPTIONS}
     pictures = [row.get(name) for row in rows for name in _PICTURES if row.get(name)]
     variants = [row for row in rows if any(row.get(name) for name in _VARIANT)] or [first]
     for row in variants:
         options = {
             names[n] or f"option {n}": value
             for n in _OPTIONS
-            if (value := row.get(f"option{n}_value")) and (names[n], value) != _DEFAULT
+            if (value := row.text(f"option{n}_value")) and (names[n], value) != _DEFAULT
         }
         own = [row.get(name) for name in _VARIANT_PICTURES if row.get(name)]
         cells: dict[str, Any] = {
-            "id": "/".join([handle, *map(str, options.values())]),
+            "id": "/".join([handle, *options.values()]),
             "stock": _in_stock(row),
             ATTRIBUTES: options,
             IMAGES: [*own, *pictures],
@@ -73,12 +72,12 @@ def _product(handle: str, rows: list[Row], files: Files) -> Iterator[Row]:
         yield Row(row.place, shared | {k: v for k, v in row.cells.items() if v is not None} | cells)
 
 
-def _in_stock(row: Row) -> bool | Any:
+def _in_stock(row: Row) -> Any:
     """Return whether a variant can be bought; None if the export does not say."""
     quantity = row.get("variant_inventory_qty") or row.get("inventory_quantity")
     tracked = row.get("variant_inventory_tracker") or row.get("inventory_tracker")
-    policy = row.get("variant_inventory_policy") or row.get("continue_selling_when_out_of_stock")
-    if str(policy or "").lower() in ("continue", "true") or (quantity is not None and not tracked):
+    policy = row.text("variant_inventory_policy") or row.text("continue_selling_when_out_of_stock")
+    if policy.lower() in ("continue", "true") or (quantity is not None and not tracked):
         return True
     return quantity
 

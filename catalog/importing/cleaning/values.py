@@ -8,12 +8,18 @@ import datetime
 import math
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from catalog.dataset.attributes import attribute_texts
 from catalog.dataset.problems import quote
-from catalog.importing.html_text import plain_text
-from catalog.importing.words import AMBIGUOUS_SIGNS, AVAILABILITY, CURRENCY_SIGNS, LANGUAGES
+from catalog.importing.cleaning.html_text import plain_text
+from catalog.importing.cleaning.words import (
+    AMBIGUOUS_SIGNS,
+    AVAILABILITY,
+    CURRENCY_SIGNS,
+    LANGUAGES,
+)
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d.,'’ \u00a0\u202f]*)?\d|[-+]?[.,]\d+")
 _PLAIN_NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?")
@@ -36,7 +42,10 @@ _MAX_WHOLE = 2**63 - 1
 
 
 def texts(value: Any) -> Iterator[str]:
-    """Yield all texts of a cell or of a JSON value, in order, also of lists and objects."""
+    """Yield all texts of a cell or of a JSON value, in order, also of lists and objects.
+
+    Values without a text, such as bytes, are left out.
+    """
     stack = [value]
     while stack:
         top = stack.pop()
@@ -44,10 +53,9 @@ def texts(value: Any) -> Iterator[str]:
             stack += reversed(top.values())
         elif isinstance(top, list | tuple):
             stack += reversed(top)
-        elif isinstance(top, bytes):
-            raise ValueError("holds bytes, not text")
         else:
-            yield from attribute_texts(top)
+            with suppress(TypeError):
+                yield from attribute_texts(top)
 
 
 def code(text: str) -> str:
@@ -140,8 +148,8 @@ def availability(text: str) -> bool:
     word = word.lower().replace("_", " ").replace("-", " ").rstrip(".!")
     if word in AVAILABILITY:
         return AVAILABILITY[word]
-    if _PLAIN_NUMBER.fullmatch(word) and word.isascii():
-        return float(word) > 0
+    if _PLAIN_NUMBER.fullmatch(cleaned) and cleaned.isascii():
+        return float(cleaned) > 0
     raise ValueError(f"{quote(cleaned)} is not a known word for availability")
 
 
@@ -174,6 +182,12 @@ def time(text: str) -> datetime.datetime:
         return zoned.astimezone(datetime.UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{quote(cleaned)} is not a time such as 2024-01-31T09:30:00Z") from None
+
+
+def end_of(text: str) -> datetime.datetime:
+    """Return the time at which a period ends; a date without a time is the end of its day."""
+    whole_day = datetime.timedelta(days=_DATE.fullmatch(text.strip()) is not None)
+    return time(text) + whole_day
 
 
 def language(text: str) -> str:
