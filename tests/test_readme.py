@@ -14,6 +14,7 @@ import yaml
 
 from bench.__main__ import BenchConfig
 from catalog.dataset.reading import read_dataset
+from commands.import_exports import ImportConfig
 from commands.main import COMMANDS as CONSOLE_COMMANDS
 from server.cli.check import CheckConfig
 from server.cli.health import HealthConfig
@@ -88,6 +89,7 @@ def test_documented_server_commands_parse(given: list[str]) -> None:
 def test_documented_console_commands_parse(given: list[str]) -> None:
     command, rest = given[0], given[1:]
     configs: dict[str, type] = {
+        "import": ImportConfig,
         "validate": ValidateConfig,
         "evaluate": EvaluateConfig,
         "check": CheckConfig,
@@ -104,6 +106,8 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
         if subcommand in of_events:
             tyro.cli(of_events[subcommand], args=rest)
             return
+        if "--from" in rest:  # `commands` replaces the option before training reads the others
+            rest[rest.index("--from")] = "--data"
         tyro.cli(TrainConfig, args=[word for word in rest if word != "…"], default=FULL)
     else:
         tyro.cli(configs[command], args=rest)

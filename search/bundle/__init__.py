@@ -1,5 +1,6 @@
 """The bundle: manifest, golden queries, models and index building."""
 
+from base.atomic_files import write_directory
 from search.bundle.manifest import (
     BEHAVIOUR,
     FORMAT_VERSION,
@@ -19,7 +20,6 @@ from search.bundle.manifest import (
     list_files,
     require_unchanged,
     verify,
-    write_directory,
 )
 
 __all__ = [
