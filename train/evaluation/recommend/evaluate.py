@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from rich.console import Console
@@ -81,6 +81,7 @@ class RecommendConfig:
 Runs = dict[str, dict[str, list[Measured]]]
 
 
+@runtime_checkable
 class Peers(Protocol):
     """Fits further systems to compare with."""
 
