@@ -22,7 +22,7 @@ from train.evaluation.recommend.evaluate import (
 from train.pipeline.bundle import record_metrics
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.run import TrainingRun, dataset_directory
-from train.recommend.text import catalogue_of
+from train.pipeline.texts import catalogue_of
 
 logger = logging.getLogger(__name__)
 

@@ -22,7 +22,7 @@ class RankerFitConfig:
     learning_rate: float = 1e-3  # at the start; falls to 0 by a cosine
     weight_decay: float = 1e-2  # of AdamW
     feature_dropout: float = 0.2  # probability that a feature of a list is missing in a step
-    epochs: int = 12  # passes over the lists
+    epochs: int = 10  # passes over the lists
     lists_per_step: int = 32
 
 

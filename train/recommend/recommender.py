@@ -41,8 +41,10 @@ class RecommenderConfig:
 
     recall: RecallConfig = field(default_factory=RecallConfig)
     ranker: RankerFitConfig = field(default_factory=RankerFitConfig)
-    windows: int = 4  # earlier windows that the blend and the ranker learn from
+    windows: int = 7  # earlier windows that the blend and the rankers learn from
     window_days: int = 30  # length of a window
+    # days from the start of one window to the start of the next one; windows may overlap
+    stride_days: int = 15
     depth: int = 200  # items that each channel recalls, and items that are ranked
     max_users: int = 4_000  # users of a window that are learned from, at most
 
@@ -164,7 +166,7 @@ def _fit_ranker(
     *,
     new_users: bool,
 ) -> Ranker:
-    """Fit a ranker on the windows, with or without users without a history."""
+    """Fit a ranker on the windows, for users with a history or for new users."""
     features, targets, where = zip(
         *(
             window.ranker_lists(blend, catalogue.prices, config.depth, new_users=new_users)
@@ -189,8 +191,8 @@ def window_cuts(events: Interactions, now: int, config: RecommenderConfig) -> li
     Raises:
         InputError: there is no such window.
     """
-    days = (back * config.window_days for back in range(1, config.windows + 1))
-    cuts = [now - count * SECONDS_PER_DAY for count in days]
+    back = (config.window_days + n * config.stride_days for n in range(config.windows))
+    cuts = [now - days * SECONDS_PER_DAY for days in back]
     cuts = [cut for cut in cuts if (events.time < cut).any()]
     if not cuts:
         raise InputError(
@@ -253,11 +255,11 @@ class Window:
             blend: The blend that chooses the candidates.
             prices: Price of each item; NaN if missing.
             depth: Number of candidates of a list.
-            new_users: Whether users without a history are in the lists, too.
+            new_users: Whether to take the lists of new users; otherwise of users with a history.
         """
         features, targets, where = [], [], []
-        used = len(self.cases) if new_users else 1
-        for case, lists in zip(self.cases[:used], self.lists[:used], strict=True):
+        used = slice(1, None) if new_users else slice(0, 1)
+        for case, lists in zip(self.cases[used], self.lists[used], strict=True):
             inputs = _candidates(self.models, blend, prices, lists, case.histories, case.now, depth)
             features.append(candidate_features(inputs))
             targets.append(_right(case, inputs.rows))

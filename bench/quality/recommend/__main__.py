@@ -18,7 +18,7 @@ from train.evaluation.recommend.evaluate import (
     print_reports,
     write_reports,
 )
-from train.recommend.text import catalogue_of
+from train.pipeline.texts import catalogue_of
 
 
 def main(config: RecommendConfig) -> None:

@@ -26,14 +26,14 @@ def candidates(events=SHOP):
         rows,
         np.arange(6, dtype=np.float32).reshape(2, 3, 1),
         np.ones((2, 3), np.float32),
-        Popularity.fit(events, NOW, 7.0, windows_days=(7, 28)),
+        Popularity.fit(events, NOW, 7.0, windows_days=(7.0, 28.0)),
         PRICES,
     )
 
 
 def named(given):
     matrix = candidate_features(given)
-    return dict(zip(feature_names(CHANNELS, (7, 28)), np.moveaxis(matrix, -1, 0), strict=True))
+    return dict(zip(feature_names(CHANNELS, (7.0, 28.0)), np.moveaxis(matrix, -1, 0), strict=True))
 
 
 def test_features_of_item_user_and_moment():
@@ -83,7 +83,7 @@ def test_a_feature_of_a_candidate_does_not_depend_on_other_candidates():
 
 
 def ranker():
-    names = feature_names(CHANNELS, (7, 28))
+    names = feature_names(CHANNELS, (7.0, 28.0))
     matrix = candidate_features(candidates()).reshape(-1, len(names))
     made = Ranker(RankerConfig.of(names, matrix, 4), rngs=nnx.Rngs(0))
     made.linear.kernel[...] = np.linspace(-1, 1, len(names), dtype=np.float32)[:, None]

@@ -23,7 +23,7 @@ from train.recommend.recommender import (
 ITEMS, TASTES, USERS, DAYS = 60, 6, 90, 100
 CUT = 80 * SECONDS_PER_DAY
 CONFIG = RecommenderConfig(
-    ranker=RankerFitConfig(hidden=8, epochs=4), windows=2, window_days=20, depth=20
+    ranker=RankerFitConfig(hidden=8, epochs=4), windows=2, window_days=20, stride_days=20, depth=20
 )
 CATALOGUE = Catalogue(np.linspace(1, 9, ITEMS).astype(np.float32))
 

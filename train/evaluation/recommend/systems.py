@@ -1,7 +1,7 @@
 """The compared systems: fixed baselines, and both stages of our recommender."""
 
-from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Float32
@@ -19,12 +19,8 @@ _TIE_HALF_LIFE_DAYS = 14.0
 _TIE = 1e-6  # weight of popularity among items with equal scores
 
 
-@runtime_checkable
-class System(Protocol):
-    """Scores all items for the users of a case."""
-
-    def __call__(self, case: Case) -> Float32[np.ndarray, "users items"]:
-        """Return a score of each item; excluded items may have any score."""
+# Returns a score of each item for the users of a case; excluded items may have any score.
+System: TypeAlias = Callable[[Case], Float32[np.ndarray, "users items"]]
 
 
 def baselines(case: Case) -> dict[str, System]:
