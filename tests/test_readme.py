@@ -172,6 +172,7 @@ def test_options_named_in_the_text_exist(
         SearchConfig,
         HealthConfig,
         CheckConfig,
+        ImportConfig,
     ):
         with pytest.raises(SystemExit):
             tyro.cli(config, args=["--help"])

@@ -1,6 +1,6 @@
 """Read the cell of each rule into the value of its field."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from catalog.importing.cleaning.html_text import plain_text
 from catalog.importing.rules import (
     ATTRIBUTE,
     ATTRIBUTES,
+    CONTEXT,
     IMAGES,
     LIST_PRICE,
     SALE_END,
@@ -68,6 +69,9 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
     name = rule.target
     if name == ATTRIBUTES:
         return _read_attributes(rule, cell, row)
+    if name == CONTEXT:
+        row[name] = {label: texts[0] for label, texts in _named_texts(rule, cell) if texts}
+        return bool(row[name])
     texts = _texts(rule, cell)
     if name.startswith(ATTRIBUTE):
         found = _add_attribute(row, name.removeprefix(ATTRIBUTE), map(plain_text, texts))
@@ -105,15 +109,19 @@ def _texts(rule: Rule, cell: Any) -> list[str]:
 
 
 def _read_attributes(rule: Rule, cell: Any, row: dict[str, Any]) -> bool:
+    found = False
+    for label, texts in _named_texts(rule, cell):
+        found |= _add_attribute(row, label, texts)
+    return found
+
+
+def _named_texts(rule: Rule, cell: Any) -> Iterator[tuple[str, list[str]]]:
+    """Yield the names of a map, each with its texts as plain text."""
     if not isinstance(cell, Mapping):
         raise ValueError("is not a map from names to values")
-    found = False
     for name, value in cell.items():
-        label = plain_text(str(name))
-        if label:
-            texts = map(plain_text, _texts(rule, value))
-            found |= _add_attribute(row, label, texts)
-    return found
+        if label := plain_text(str(name)):
+            yield label, [plain_text(text) for text in _texts(rule, value)]
 
 
 def _add_attribute(row: dict[str, Any], name: str, texts: Iterable[str]) -> bool:

@@ -18,6 +18,7 @@ IMAGES = "images"  # addresses of images: the first is `image_url`, the others b
 HELPERS = (LIST_PRICE, SALE_START, SALE_END, IMAGES)
 
 ATTRIBUTES = "attributes"
+CONTEXT = "context"  # the field of events with attributes of the moment
 ATTRIBUTE = f"{ATTRIBUTES}."  # begins the name of the field of one attribute
 
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from catalog.importing.rules import ATTRIBUTES, Format, Row, Rule, TableRules, columns
+from catalog.importing.rules import ATTRIBUTES, CONTEXT, Format, Row, Rule, TableRules, columns
 from catalog.importing.sources import Files
 from catalog.schema import EVENTS, ITEMS, JUDGMENTS, Schema
 
-_MAPS = (ATTRIBUTES, "identifiers", "categories")  # in a csv, these are JSON text
+_MAPS = (ATTRIBUTES, CONTEXT, "identifiers", "categories")  # in a csv, these are JSON text
 
 
 def _rows(role: str) -> Callable[[Files], Iterator[Row]]:

@@ -148,7 +148,13 @@ def test_the_quality_report_says_what_looks_wrong(tmp_path):
 
 def test_a_dataset_of_our_own_is_cleaned(tmp_path):
     files = {
-        "items.csv": 'item_id,title,attributes\na,<b>Lamp</b>,"{""colour"": [""red"", ""blue""]}"\n',
+        "items.csv": (
+            'item_id,title,attributes\na,<b>Lamp</b>,"{""colour"": [""red"", ""blue""]}"\n'
+        ),
+        "events.csv": (
+            "time,item_id,type,context\n"
+            '2026-01-02T00:00:00Z,a,view,"{""device"": ""<b>phone</b>""}"\n'
+        ),
         "judgments.jsonl": '{"query": "lamp", "item_id": "a", "grade": 2, "split": "test"}\n',
     }
     run(tmp_path, files)
@@ -157,3 +163,5 @@ def test_a_dataset_of_our_own_is_cleaned(tmp_path):
     ]
     [judgment] = table(tmp_path, "judgments")
     assert (judgment["grade"], judgment["split"]) == (2.0, "test")
+    [event] = table(tmp_path, "events")
+    assert event["context"] == [("device", "phone")]
