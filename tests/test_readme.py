@@ -27,6 +27,7 @@ from train.cli.commands import (
     ValidateConfig,
 )
 from train.cli.main import COMMANDS
+from train.evaluation.recommend.evaluate import RecommendConfig
 from train.pipeline.options import FULL, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +100,9 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
     }
     of_events = {"export-events": ExportEventsConfig, "import-events": ImportEventsConfig}
     assert {*configs, "train"} == set(CONSOLE_COMMANDS)
+    if rest[:2] == ["--task", "recommend"]:
+        command, rest = "recommend", rest[2:]
+        configs["recommend"] = RecommendConfig
     if command == "train":
         subcommand, rest = (
             (rest[0], rest[1:]) if rest[:1] and rest[0] in COMMANDS else ("all", rest)
@@ -173,6 +177,7 @@ def test_options_named_in_the_text_exist(
         HealthConfig,
         CheckConfig,
         ImportConfig,
+        RecommendConfig,
     ):
         with pytest.raises(SystemExit):
             tyro.cli(config, args=["--help"])
