@@ -79,10 +79,6 @@ class AlsoBoughtChannel:
         """Return the scores of items; 0 for items that nobody has together with the history."""
         return self.items.by_row(self._by_number(query), rows)
 
-    def knows(self, query: Query) -> bool:
-        """Return whether somebody has another item together with an item of the history."""
-        return bool(self._by_number(query).any())
-
     def causes(self, query: Query, row: int) -> Interests:
         """Return the items of the history that people have with an item."""
         interests = (query.history or NO_HISTORY).interests

@@ -383,8 +383,11 @@ def _ranks(
     """Return the rank of each row in a ranked list, from 1; 0 for a row that is not in the list."""
     if rows is ranked:
         return np.arange(1, len(rows) + 1, dtype=np.int32)
-    ranks = {row: rank for rank, row in enumerate(ranked.tolist(), start=1)}
-    return np.fromiter((ranks.get(row, 0) for row in rows.tolist()), np.int32, len(rows))
+    if not len(ranked):
+        return np.zeros(len(rows), np.int32)
+    order = np.argsort(ranked)
+    found = order[np.minimum(np.searchsorted(ranked, rows, sorter=order), len(ranked) - 1)]
+    return np.where(ranked[found] == rows, found + 1, 0).astype(np.int32)
 
 
 def _scores(

@@ -159,10 +159,16 @@ class History:
         is_recent |= np.isin(self.types, _SEEN) & _within(self.ages, seen)
         return np.unique(self.rows[is_recent])
 
-    def last_type(self, row: int) -> str:
+    def strongest_type(self, row: int) -> str:
         """Return the type of the strongest event with an item; "" for an item of the page."""
-        types = self.types[(self.rows == row) & ~self._taken_back]
-        return EVENT_TYPES[types[np.argmax(_WEIGHTS[types])]] if len(types) else ""
+        return self._strongest_types.get(row, "")
+
+    @cached_property
+    def _strongest_types(self) -> dict[int, str]:
+        order = np.argsort(_WEIGHTS[self.types], kind="stable")
+        order = order[~self._taken_back[order]]
+        types = (EVENT_TYPES[number] for number in self.types[order].tolist())
+        return dict(zip(self.rows[order].tolist(), types, strict=True))
 
 
 NO_HISTORY = History(

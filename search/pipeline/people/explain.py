@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-from search.channels.also_bought import AlsoBoughtChannel
 from search.channels.base import PersonalChannel, Query
 from search.channels.popular import PopularChannel
 from search.people.history import NO_HISTORY
@@ -56,7 +55,9 @@ def _causes(
         (cause, catalogue.item(cause))
         for cause in channel.causes(query, row).rows[:_MOST_CAUSES].tolist()
     )
-    return tuple(Cause(item.item_id, item.title, history.last_type(cause)) for cause, item in items)
+    return tuple(
+        Cause(item.item_id, item.title, history.strongest_type(cause)) for cause, item in items
+    )
 
 
 def _signals(state: SearchState) -> tuple[tuple[Signal, ...], tuple[Signal, ...]]:
@@ -72,9 +73,10 @@ def _signals(state: SearchState) -> tuple[tuple[Signal, ...], tuple[Signal, ...]
         known[Signal.HISTORY] = len(history.rows) > 0
     if len(history.anchors):
         known[Signal.ITEMS] = True
-    also_bought, popular = personal.get(ALSO_BOUGHT), personal.get(POPULAR)
-    if isinstance(also_bought, AlsoBoughtChannel) and weights[ALSO_BOUGHT]:
-        known[Signal.BOUGHT_TOGETHER] = also_bought.knows(state.query)
+    if weights.get(ALSO_BOUGHT):
+        ranks = state.candidates.ranks.get(ALSO_BOUGHT) if state.candidates is not None else None
+        known[Signal.BOUGHT_TOGETHER] = ranks is not None and bool(ranks.any())
+    popular = personal.get(POPULAR)
     if isinstance(popular, PopularChannel) and weights[POPULAR]:
         trends = state.query.trends
         known[Signal.POPULARITY] = popular.counts.has_events or bool(

@@ -83,8 +83,6 @@ def test_counts_are_weighed_by_the_history_and_divided_by_the_best(counted: Path
     causes = channel.causes(asked, 1)
     assert causes.rows.tolist() == [0]
     assert channel.causes(asked, 5).rows.tolist() == []
-    assert channel.knows(asked)
-    assert not channel.knows(query((5, "purchase")))
 
 
 def test_baskets_have_weights_of_their_own(counted: Path):

@@ -60,7 +60,7 @@ def test_a_return_takes_back_the_earlier_events_with_the_item(catalogue):
     history = History.of(events, catalogue, NOW)
     assert weights(history) == pytest.approx({1: 0.3})
     assert len(history.purchases) == 0
-    assert history.last_type(1) == "view"
+    assert history.strongest_type(1) == "view"
 
 
 def test_events_are_in_order_of_time_and_later_events_have_age_0(catalogue):
@@ -76,8 +76,8 @@ def test_items_of_the_page_outweigh_the_history(catalogue):
     history = History.of([event(2, "purchase")], catalogue, NOW, anchors, own_weight=0.1)
     assert weights(history) == pytest.approx({0: 1.0, 2: 0.1})
     assert history.anchors.tolist() == [0]
-    assert history.last_type(0) == ""
-    assert history.last_type(2) == "purchase"
+    assert history.strongest_type(0) == ""
+    assert history.strongest_type(2) == "purchase"
 
 
 def test_recent_items_are_those_within_the_days(catalogue):
