@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
-from shortlist.requests import deletion, event, synonyms, upsert
+from shortlist.requests import deletion, event, query_rules, synonyms, upsert
 from shortlist.v1.context_pb2 import Person
 from shortlist.v1.feedback_service_pb2 import StreamEventsRequest
 from shortlist.v1.item_pb2 import Item
@@ -176,7 +176,8 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "upsert_items": lambda client: list(client.upsert_items([upsert(Item(item_id="a"))])),
     "delete_items": lambda client: list(client.delete_items([deletion("a")])),
     "list_curations": lambda client: client.list_curations(page_size=3),
-    "set_curation": lambda client: client.set_curation(synonyms("sofa, couch"), "a"),
+    "set_curation": lambda client: client.set_curation(synonyms("a, b"), "c", author="Ann"),
+    "set_curation of queries": lambda client: client.set_curation(query_rules(["q"])),
     "delete_curation": lambda client: client.delete_curation("a"),
     "undo_curation": lambda client: client.undo_curation("a"),
     "record_events": lambda client: client.record_events([event("view", "a")]),

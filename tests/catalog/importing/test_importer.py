@@ -23,8 +23,8 @@ FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
         (
             {"a.csv": "foo,bar\n1,2\n"},
             {"format": "ubi"},
-            "a.csv: no file of ubi, which has the columns action_name, event_attributes or "
-            "query_id, user_query (columns: foo, bar)",
+            "a.csv: no file of OpenSearch UBI events (JSON lines), which has the columns "
+            "action_name, event_attributes or query_id, user_query (columns: foo, bar)",
         ),
         ({"a.csv": ""}, {}, "a.csv: of no known format (columns: none)"),
         ({"a.xlsx": b"PK\x03\x04"}, {}, "a.xlsx: a zip archive or an Excel file; give a csv"),
