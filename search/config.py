@@ -36,7 +36,8 @@ class EngineConfig:
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
     # time reserved to write and send the answer; at least 15% of the time left is reserved
     answer_milliseconds: int = 5
-    language: str = ""  # language of queries whose request names none, such as "de"; "": English
+    # language of queries whose request names none, such as "de"; empty: the languages of the items
+    language: str = ""
     correct_spelling: bool = True  # correct mistyped words of queries
     join_and_split_words: bool = True  # search for "dish washer" as "dishwasher", and the reverse
     use_synonyms: bool = True  # search for the synonyms of synonyms.txt and of curations

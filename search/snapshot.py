@@ -12,6 +12,7 @@ from base.untrusted import limits
 from catalog.catalogue import Catalogue
 from catalog.items import Item
 from catalog.store import ItemStore
+from lexical.config import LexicalConfig
 from lexical.suggestions import SuggestionIndex
 from search import bundle
 from search.bundle.building import open_held_out
@@ -119,7 +120,9 @@ class Snapshot:
             channels=channels,
             feature_source=replace(self.feature_source, catalogue=catalogue, channels=channels),
             popularity=Popularity.of(catalogue, self.popularity),
-            understanding=self.understanding.extended(added) if added else self.understanding,
+            understanding=(
+                self.understanding.extended(added, catalogue.roles) if added else self.understanding
+            ),
             identifiers=Identifiers.of(catalogue, self.identifiers),
         )
 
@@ -135,8 +138,16 @@ class Snapshot:
         lexical = self.channels.lexical_index
         is_indexed = (lambda _: False) if lexical is None else lexical.has
         pinyin_in = (lambda _: ()) if lexical is None else lexical.pinyin
+        default = LexicalConfig() if lexical is None else lexical.schema.config
         return self.understanding.interpret(
-            text, language, kinds, is_indexed, is_real, self._has_prices, pinyin_in
+            text,
+            language,
+            kinds,
+            is_indexed,
+            is_real,
+            self._has_prices,
+            pinyin_in,
+            default.default_language,
         )
 
     def codes(self, text: str, is_real: Callable[[str], bool]) -> CodeMatch:

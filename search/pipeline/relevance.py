@@ -72,10 +72,11 @@ def _signals(state: SearchState) -> Signals:
         lexical = np.nan_to_num(scores[LEXICAL][order])
     logit = np.full(len(scores[DENSE]), np.nan, np.float32)
     logit[: len(state.scores)] = state.scores.logits
-    # The typed text counts, because a wrong correction has words that items have.
+    # The uncorrected text counts, because a wrong correction has words that items have.
     index = state.snapshot.channels.lexical_index
     assert index is not None  # a calibration needs the lexical channel
-    terms = index.terms(state.request.text)
+    understood = state.interpretation
+    terms = index.terms(state.request.text if understood is None else understood.uncorrected)
     known, last = index.known_share(terms), index.last_word_plausibility(terms)
     return {
         COSINE: cosine,

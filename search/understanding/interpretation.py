@@ -126,6 +126,8 @@ class Interpretation:
     Attributes:
         typed: The query, normalised.
         text: The text that both stages read: corrected, without limits and exclusions.
+        uncorrected: The text before spelling and compounds are corrected: without limits and
+            exclusions, and with Han characters for pinyin.
         language: The language of the request; "": not given.
         rewrites: Corrections, and joined or split words, in the order of the query.
         synonyms: Other words that the lexical channel searches for.
@@ -138,6 +140,7 @@ class Interpretation:
 
     typed: str
     text: str
+    uncorrected: str = ""
     language: str = ""
     rewrites: tuple[Rewrite, ...] = ()
     synonyms: tuple[Synonym, ...] = ()

@@ -143,7 +143,8 @@ class SearchRequest(_message.Message):
     """
     language: _builtins.str
     """The language of the query, as a tag such as "en" or "pt-BR". Empty, the default: the server's
-    language. INVALID_ARGUMENT if it is no language tag.
+    language or, without one, the languages of the items. INVALID_ARGUMENT if it is no language
+    tag.
     """
     min_relevance: _builtins.float
     """The minimum relevance of a result, from 0 to 1: results with a lower `relevance` are left out.
