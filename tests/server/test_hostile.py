@@ -29,6 +29,9 @@ from shortlist.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
     catalog_service_pb2,
+    curation_service_pb2,
+    feedback_service_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -49,6 +52,9 @@ FILES = (
     retrieval_service_pb2,
     rerank_service_pb2,
     catalog_service_pb2,
+    curation_service_pb2,
+    feedback_service_pb2,
+    recommend_service_pb2,
     admin_service_pb2,
 )
 SERVED: list[ServiceDescriptor] = [

@@ -108,19 +108,22 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
         write_report(report, config.json)
 
 
+def _say(line: str) -> None:
+    """Print a line without breaks."""
+    Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
 def export(config: ExportEventsConfig) -> None:
     """Write the events of a log to a file, and print their number."""
     count = export_events(config.state, config.out)
-    Console().print(f"{config.out}: {count:,} events", highlight=False, markup=False)
+    _say(f"{config.out}: {count:,} events")
 
 
 def import_(config: ImportEventsConfig) -> None:
     """Record the events of a file in a log, and print their number."""
     accepted, duplicates = import_events(config.events, config.state)
     known = f"; the log had {duplicates:,} already" if duplicates else ""
-    Console().print(
-        f"{config.state}: {accepted:,} new events{known}", highlight=False, markup=False
-    )
+    _say(f"{config.state}: {accepted:,} new events{known}")
 
 
 def recommend(config: RecommendConfig) -> None:

@@ -8,7 +8,7 @@ import pytest
 from base.errors import InputError
 from behaviour.cases import cold_user_cases, window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 from train.evaluation.recommend.metrics import TargetRanks, recall
 from train.evaluation.recommend.systems import baselines
 from train.recommend.ranker import RankerFitConfig
