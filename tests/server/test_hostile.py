@@ -151,6 +151,7 @@ def outcome(channel: grpc.Channel, attack: Attack) -> grpc.StatusCode:
     kinds = {
         (False, False): lambda: channel.unary_unary(path, **one_way)(contents[0], **beside),
         (False, True): lambda: list(channel.unary_stream(path, **one_way)(contents[0], **beside)),
+        (True, False): lambda: channel.stream_unary(path, **one_way)(iter(contents), **beside),
         (True, True): lambda: list(
             channel.stream_stream(path, **one_way)(iter(contents), **beside)
         ),
