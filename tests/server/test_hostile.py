@@ -29,6 +29,7 @@ from shortlist.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
     catalog_service_pb2,
+    feedback_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -49,6 +50,7 @@ FILES = (
     retrieval_service_pb2,
     rerank_service_pb2,
     catalog_service_pb2,
+    feedback_service_pb2,
     admin_service_pb2,
 )
 SERVED: list[ServiceDescriptor] = [
@@ -144,6 +146,7 @@ def outcome(channel: grpc.Channel, attack: Attack) -> grpc.StatusCode:
     beside = {"timeout": SECONDS, "metadata": attack.metadata}
     kinds = {
         (False, False): lambda: channel.unary_unary(path, **one_way)(contents[0], **beside),
+        (True, False): lambda: channel.stream_unary(path, **one_way)(iter(contents), **beside),
         (False, True): lambda: list(channel.unary_stream(path, **one_way)(contents[0], **beside)),
         (True, True): lambda: list(
             channel.stream_stream(path, **one_way)(iter(contents), **beside)
