@@ -155,6 +155,7 @@ def test_options_named_in_the_text_exist(
     monkeypatch.setenv("COLUMNS", "200")
     for config in (
         BenchConfig,
+        ImportConfig,
         TrainConfig,
         EvaluateConfig,
         ServerConfig,

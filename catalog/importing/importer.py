@@ -145,7 +145,7 @@ def _unknown(source: Source, formats: Sequence[Format]) -> str:
         ", ".join(sorted(keys)) for sets in formats[0].files.values() for keys in sets
     )
     return (
-        f"{source.path.name}: no file of {formats[0].name}, which has the columns {needed} "
+        f"{source.path.name}: no file of {formats[0].title}, which has the columns {needed} "
         f"(columns: {shown})"
     )
 

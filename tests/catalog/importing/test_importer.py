@@ -23,8 +23,8 @@ FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
         (
             {"a.csv": "foo,bar\n1,2\n"},
             {"format": "ubi"},
-            "a.csv: no file of ubi, which has the columns action_name, event_attributes or "
-            "query_id, user_query (columns: foo, bar)",
+            "a.csv: no file of OpenSearch UBI events (JSON lines), which has the columns "
+            "action_name, event_attributes or query_id, user_query (columns: foo, bar)",
         ),
         ({"a.csv": ""}, {}, "a.csv: of no known format (columns: none)"),
         ({"a.xlsx": b"PK\x03\x04"}, {}, "a.xlsx: a zip archive or an Excel file; give a csv"),
@@ -148,7 +148,9 @@ def test_the_quality_report_says_what_looks_wrong(tmp_path):
 
 def test_a_dataset_of_our_own_is_cleaned(tmp_path):
     files = {
-        "items.csv": 'item_id,title,attributes\na,<b>Lamp</b>,"{""colour"": [""red"", ""blue""]}"\n',
+        "items.csv": (
+            'item_id,title,attributes\na,<b>Lamp</b>,"{""colour"": [""red"", ""blue""]}"\n'
+        ),
         "judgments.jsonl": '{"query": "lamp", "item_id": "a", "grade": 2, "split": "test"}\n',
     }
     run(tmp_path, files)

@@ -165,7 +165,7 @@ def test_an_atom_feed_and_an_undeclared_prefix(tmp_path):
     ("feed", "problem"),
     [
         (
-            '<!DOCTYPE x [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><rss><item><id>&b;</id></item></rss>',
+            '<!DOCTYPE x [<!ENTITY a "a"><!ENTITY b "&a;">]><rss><item><id>&b;</id></item></rss>',
             "feed.xml, line 1: has a document type declaration",
         ),
         (

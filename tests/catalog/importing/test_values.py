@@ -61,7 +61,7 @@ def test_prices_have_an_amount_and_a_currency(cell, comma, default, price):
     "cell", ["", "call us", "10.00 - 20.00", "-5", "5 per piece", "a 5 b", "1,23", "9" * 400, "٣"]
 )
 def test_what_is_no_price_is_refused(cell):
-    with pytest.raises(ValueError, match="is not|is below|text on both sides"):
+    with pytest.raises(ValueError, match=r"is not|is below|text on both sides"):
         values.price(cell, False, "")
 
 

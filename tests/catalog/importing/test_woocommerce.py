@@ -8,8 +8,8 @@ EXPORT = (
     'Stock,"Sale price","Regular price",Categories,Tags,Images,Parent,Brands,"Attribute 1 name",'
     '"Attribute 1 value(s)","Attribute 1 visible","Attribute 2 name","Attribute 2 value(s)"\r\n'
     '44,variable,HOOD,,"Hoodie – ""Nord""",1,0,visible,"<p>Warm.</p>",'
-    '"Soft &amp; warm\\nFor women",,,1,,,,"Clothing > Hoodies, Sale\\, now > Clothing","warm, nord",'
-    '"https://i/a.jpg, https://i/b.jpg",,Nord,Colour,"Blue, Green",1,Size,"S, M"\r\n'
+    '"Soft &amp; warm\\nFor women",,,1,,,,"Clothing > Hoodies, Sale\\, now > Clothing",'
+    '"warm, nord","https://i/a.jpg, https://i/b.jpg",,Nord,Colour,"Blue, Green",1,Size,"S, M"\r\n'
     "45,variation,HOOD-B,'04006381333931,Hoodie - Blue,1,,visible,,,2024-06-01,2024-06-15,1,3,"
     '"39,90","45,00",,,https://i/blue.jpg,HOOD,,Colour,Blue,,,\r\n'
     '46,variation,HOOD-G,,,1,,visible,,,2024-01-01,2024-02-01,0,,"39,90","45,00",,,,id:44,,Colour,'
