@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
-from shortlist.requests import deletion, upsert
+from shortlist.requests import deletion, query_rules, synonyms, upsert
 from shortlist.v1.item_pb2 import Item
 
 Code = grpc.StatusCode
@@ -166,6 +166,11 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "batch_get_items": lambda client: client.batch_get_items(["a"]),
     "upsert_items": lambda client: list(client.upsert_items([upsert(Item(item_id="a"))])),
     "delete_items": lambda client: list(client.delete_items([deletion("a")])),
+    "list_curations": lambda client: client.list_curations(page_size=3),
+    "set_curation": lambda client: client.set_curation(synonyms("a, b"), "c", author="Ann"),
+    "set_curation of queries": lambda client: client.set_curation(query_rules(["q"])),
+    "delete_curation": lambda client: client.delete_curation("c", expected_revision=3),
+    "undo_curation": lambda client: client.undo_curation("c"),
 }
 
 

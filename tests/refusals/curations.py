@@ -79,7 +79,7 @@ def _content_refusals() -> Iterator[Refusal]:
     long = tuple(f"{number:066d}" for number in range(1_000))
     record = QueryRules(("sofa",), Rules(excluded_item_ids=long))
     yield Refusal(
-        "query_rules: has 69,067 bytes; give at most 65,536",
+        "query_rules: has 69,068 bytes; give at most 65,536",
         partial(to_json, record),
         pb.SetCurationRequest(
             query_rules=pb.QueryRules(queries=["sofa"], rules=rules(exclude=long))

@@ -132,7 +132,7 @@ def test_each_error_has_one_error_info_and_names_the_field_at_fault(
     assert len(infos) == 1
     info = ErrorInfo.FromString(infos[0].value)
     assert info.domain == "shortlist"
-    metadata = {"fault": {"error_id"}, "no role": {"role"}}
+    metadata = {"fault": {"error_id"}, "no role": {"role"}, "changed": {"revision"}}
     assert set(info.metadata) == metadata.get(name, set())
     at_fault = name in ("field", "token", "old token", "long problem")
     assert len(error.field_violations) == at_fault

@@ -13,7 +13,7 @@ import pytest
 from server.config import ServerConfig
 from shortlist import filters
 from shortlist.aio import AsyncClient
-from shortlist.client import Client, ShortlistError
+from shortlist.client import Client, Options, ShortlistError
 from shortlist.requests import query_rules, synonyms
 from shortlist.rules import rules
 from shortlist.v1 import curation_service_pb2 as pb
@@ -245,10 +245,11 @@ def test_reading_and_changing_need_different_roles(
     live_config: ServerConfig, serving: Serving, tmp_path: Path
 ) -> None:
     tokens = write(tmp_path / "tokens", line("read", "r"), line("write", "w"))
+    clear = Options(token_in_clear=True)
     with (
         serving(replace(live_config, tokens=tokens)) as running,
-        Client(running.address, token="r") as reader,
-        Client(running.address, token="w") as writer,
+        Client(running.address, token="r", options=clear) as reader,
+        Client(running.address, token="w", options=clear) as writer,
     ):
         writer.set_curation(PINNED, "p")
         assert ids(reader.list_curations()) == ["p"]
