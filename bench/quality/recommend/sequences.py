@@ -2,11 +2,11 @@
 
     python -m bench.quality.recommend.sequences --data $SHORTLIST_DATA/s3rec/Beauty.txt.gz
 
-The score of an item is its share of the user's best score by the Markov counter, plus the weighted
-share by EASE. A line of the file is a user id and then the ids of the user's items in order. The program chooses
-the settings on each user's next-to-last item, with models that read all earlier items. Then it
-reports once on the last item: Recall@10 and nDCG@10. All items are ranked but those of the user's
-history, and ties are averaged.
+A line of the file is a user id and then the ids of the user's items in order. The score of an item
+is its share of the user's best score by the Markov counter, plus the weighted share by EASE. The
+program chooses the settings on each user's next-to-last item, with models that read all earlier
+items. Then it reports once on the last item: Recall@10 and nDCG@10. All items are ranked but those
+of the user's history, and ties are averaged.
 """
 
 import gzip
