@@ -30,7 +30,7 @@ def fit_ease(interactions: Interactions, now: int, config: EaseConfig) -> ItemTo
 
     Source: Steck, "Embarrassingly shallow autoencoders for sparse data" (2019, arXiv 1905.03375).
     """
-    events = interactions.before(now).matrix(now, config.half_life_days, latest=True)
+    events = interactions.before(now).matrix(now, config.half_life_days, strongest=True)
     size = sums(events, 0)
     most = min(config.max_items, int((size > 0).sum()))
     used = np.sort(np.argsort(-size, kind="stable")[:most])

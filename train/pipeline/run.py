@@ -56,6 +56,7 @@ from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
 from train.pipeline.vocabulary import keep_rows, model_texts, prune
 from train.pipeline.weights import queries_of
+from train.recommend.recommender import RecommenderConfig
 
 logger = logging.getLogger(__name__)
 
@@ -253,7 +254,9 @@ class TrainingRun:
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
-        behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
+        behaviour = self._step(
+            "behaviour", self._behaviour, index.digest, config.behaviour, RecommenderConfig()
+        )
         return [towers, index, mined, rerank, suggest, behaviour]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:

@@ -1,25 +1,25 @@
-"""Both stages of recommendation, fitted on the events before a time."""
+"""Fit both stages of recommendation on the events before a time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
-from scipy import sparse
+from jaxtyping import Bool, Float32, Float64, Int32
 
 from base.errors import InputError
-from behaviour.blend import GROUPS, Blend, Lists
 from behaviour.cases import Case, cold_user_cases, window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from behaviour.recall import CandidateLists, RecallConfig, RecallModels, candidate_lists
+from behaviour.recall.blend import GROUPS, Blend, Lists
+from behaviour.recall.candidates import CandidateLists, candidate_lists
+from behaviour.recall.models import RecallConfig, RecallModels
 from rerank.recommend.features import Candidates, candidate_features, feature_names
 from rerank.recommend.ranker import Ranker
+from rerank.recommend.recommender import Recommender, Stages, groups_of
 from train.recommend.ranker import RankerFitConfig, fit_ranker
 
 COLD_SHOWN = (0, 1, 2, 3)  # items of a first basket that training shows of new users
-
-
 _SEED = 0  # of the users of large windows, and of the items that new users show
+_DEPTH = 20  # ranks that decide whether a ranker is better than the blend alone
 
 
 @dataclass(frozen=True)
@@ -50,75 +50,35 @@ class RecommenderConfig:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Candidates of a batch of users with their scores; -inf for padding.
+class Choice:
+    """Whether the ranker is used for each group of users, and why.
 
     Attributes:
-        rows: Item row of each candidate; -1 for padding.
-        scores: The score of each candidate.
+        blend: nDCG@20 of the blend for each group of `GROUPS`, on the last window; NaN without
+            users.
+        ranker: The same of the ranker that learned from the windows before the last one.
     """
 
-    rows: Int32[np.ndarray, "users candidates"]
-    scores: Float32[np.ndarray, "users candidates"]
+    blend: Float64[np.ndarray, " groups"]
+    ranker: Float64[np.ndarray, " groups"]
 
-    def dense(self, items: int) -> Float32[np.ndarray, "users items"]:
-        """Return the scores of all items; items that are no candidates have tied, lowest scores."""
-        floor = np.float32(np.min(self.scores, initial=0, where=np.isfinite(self.scores)) - 1)
-        scores = np.full((len(self.rows), items + 1), floor)  # the last column takes the padding
-        np.put_along_axis(scores, self.rows.astype(np.int64), self.scores, axis=1)
-        return scores[:, :-1]
+    @property
+    def ranked(self) -> Bool[np.ndarray, " groups"]:
+        """Whether the ranker is better than the blend, for each group."""
+        return np.asarray(self.ranker > self.blend)
 
-
-@dataclass(frozen=True)
-class Recommender:
-    """Both stages: channels, their blend, and rankers of the best candidates.
-
-    Attributes:
-        models: The channels.
-        blend: The weights of the channels.
-        ranker: Ranks for users with a history.
-        new_user_ranker: Ranks for users with fewer actions than the last group of the blend.
-        prices: Price of each item; NaN if missing.
-        depth: Items that each channel recalls, and items that are ranked.
-    """
-
-    models: RecallModels
-    blend: Blend
-    ranker: Ranker
-    new_user_ranker: Ranker
-    prices: Float32[np.ndarray, " items"]
-    depth: int
-
-    def recall(
-        self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
-    ) -> Ranked:
-        """Return the candidates of all channels with their blended scores."""
-        lists = candidate_lists(self.models, histories, now, self.depth, excluded)
-        return _blended(self.blend, lists, histories)
-
-    def recommend(
-        self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
-    ) -> Ranked:
-        """Return the `depth` best candidates of recall, scored by the ranker."""
-        inputs = self.candidates(histories, now, excluded)
-        features = candidate_features(inputs)
-        is_new = _actions(histories) < GROUPS[-1]
-        scores = np.empty(inputs.rows.shape, np.float32)
-        for chosen, ranker in ((is_new, self.new_user_ranker), (~is_new, self.ranker)):
-            scores[chosen] = ranker.scores(features[chosen])
-        return ranked(inputs, scores)
-
-    def candidates(
-        self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
-    ) -> Candidates:
-        """Return the `depth` candidates of each user that the second stage ranks."""
-        lists = candidate_lists(self.models, histories, now, self.depth, excluded)
-        return _candidates(self.models, self.blend, self.prices, lists, histories, now, self.depth)
-
-
-def ranked(candidates: Candidates, scores: Float32[np.ndarray, "users candidates"]) -> Ranked:
-    """Return candidates with their scores; padding gets -inf."""
-    return Ranked(candidates.rows, np.where(candidates.rows < 0, np.float32(-np.inf), scores))
+    def line(self) -> str:
+        """Return a sentence about the groups whose users are not ranked."""
+        left_out = [
+            f"{name} ({blend:.4f}, ranker {ranker:.4f})"
+            for name, blend, ranker, is_ranked in zip(
+                _group_names(), self.blend, self.ranker, self.ranked, strict=True
+            )
+            if not is_ranked
+        ]
+        if not left_out:
+            return "the ranker orders the lists of all users better than recall"
+        return f"recall alone orders the lists of users with {', '.join(left_out)} events"
 
 
 def fit_recommender(
@@ -130,6 +90,8 @@ def fit_recommender(
     new_items: bool,
     seed: int,
     windows: Sequence["Window"] | None = None,
+    models: RecallModels | None = None,
+    choice: Choice | None = None,
 ) -> Recommender:
     """Fit both stages on the events before `now` (seconds since 1970).
 
@@ -137,24 +99,76 @@ def fit_recommender(
     fitted on the events before the window, so their scores never saw the outcomes.
 
     Args:
-        events: The purchases of all users.
+        events: The events of all users.
         now: The time of the recommendations.
         catalogue: What is known of the items besides their events.
         config: How to fit.
         new_items: Whether the stages rank only items that are new to the user.
         seed: Seed of the ranker.
         windows: The windows of `window_cuts`, if the caller keeps them; None fits them.
+        models: The channels at `now`, if the caller keeps them; None fits them.
+        choice: The users for whom the ranker is used; None chooses them.
     """
     if windows is None:
         cuts = window_cuts(events, now, config)
         windows = [fit_window(events, cut, catalogue, config, new_items=new_items) for cut in cuts]
-    models = RecallModels.fit(events, now, config.recall, catalogue.vectors)
-    blend = Blend.fit(models.names, [lists for window in windows for lists in window.blend_lists()])
-    known, new = (
-        _fit_ranker(windows, blend, catalogue, config, seed, new_users=new_users)
-        for new_users in (False, True)
-    )
-    return Recommender(models, blend, known, new, catalogue.prices, config.depth)
+    if models is None:
+        models = RecallModels.fit(events, now, config.recall, catalogue.vectors)
+    models = models.with_fill(catalogue.vectors)
+    if choice is None:
+        choice = choose_ranked(windows, catalogue, config, seed)
+    stages = _fit_stages(windows, catalogue, config, seed, choice.ranked)
+    return Recommender(models, stages, catalogue.prices, config.depth)
+
+
+def choose_ranked(
+    windows: Sequence["Window"], catalogue: Catalogue, config: RecommenderConfig, seed: int
+) -> Choice:
+    """Compare the ranker with the blend on the last window, for each group of users.
+
+    Both learn from the windows that end before the last window begins. Without such windows, no
+    group is ranked.
+    """
+    last = windows[0]
+    earlier = [w for w in windows if w.cut + config.window_days * SECONDS_PER_DAY <= last.cut]
+    if not earlier:
+        nothing = np.full(len(GROUPS), np.nan)
+        return Choice(nothing, nothing)
+    stages = _fit_stages(earlier, catalogue, config, seed, np.ones(len(GROUPS), np.bool_))
+    recommender = Recommender(last.models, stages, catalogue.prices, config.depth)
+    groups, values = [], []
+    for case, lists in zip(last.cases, last.lists, strict=True):
+        candidates = _candidates(last.models, stages.blend, catalogue.prices, lists, case, config)
+        targets = np.diff(case.targets.indptr)
+        right = _right(case, candidates.rows)
+        orders = (candidates.recall_scores, recommender.rank(candidates))
+        values.append([_ndcg(scores, right, candidates.rows, targets) for scores in orders])
+        groups.append(groups_of(case.histories))
+    group, value = np.concatenate(groups), np.concatenate(values, axis=1)
+    counts = np.bincount(group, minlength=len(GROUPS))
+    sums = (np.bincount(group, of_order, len(GROUPS)) for of_order in value)
+    means = (np.where(counts > 0, total / np.maximum(counts, 1), np.nan) for total in sums)
+    return Choice(*means)
+
+
+def _fit_stages(
+    windows: Sequence["Window"],
+    catalogue: Catalogue,
+    config: RecommenderConfig,
+    seed: int,
+    ranked: Bool[np.ndarray, " groups"],
+) -> Stages:
+    """Fit the blend, and the rankers of the groups that are ranked."""
+    names = windows[0].models.names
+    blend = Blend.fit(names, [lists for window in windows for lists in window.blend_lists()])
+    last = len(GROUPS) - 1
+    new = known = None
+    if ranked[:last].any():
+        new = _fit_ranker(windows, blend, catalogue, config, seed, new_users=True)
+    if ranked[last]:
+        known = _fit_ranker(windows, blend, catalogue, config, seed, new_users=False)
+    rankers = (*[new] * last, known)
+    return Stages(blend, tuple(r if use else None for r, use in zip(rankers, ranked, strict=True)))
 
 
 def _fit_ranker(
@@ -165,41 +179,54 @@ def _fit_ranker(
     seed: int,
     *,
     new_users: bool,
-) -> Ranker:
-    """Fit a ranker on the windows, for users with a history or for new users."""
+) -> Ranker | None:
+    """Fit a ranker on the windows, for users with a history or for new users.
+
+    The result is None if no list has a right item, so that there is nothing to learn.
+    """
     features, targets, where = zip(
         *(
-            window.ranker_lists(blend, catalogue.prices, config.depth, new_users=new_users)
+            window.ranker_lists(blend, catalogue.prices, config, new_users=new_users)
             for window in windows
         ),
         strict=True,
     )
-    days = windows[0].models.popularity.windows_days.tolist()
-    return fit_ranker(
-        feature_names(blend.channels, days),
-        _joined(features, np.nan),
-        _joined(targets, False),
-        _joined(where, False),
-        config.ranker,
-        seed,
+    is_right = _joined(targets, False)
+    if not is_right.any():
+        return None
+    names = feature_names(blend.channels, windows[0].models.popularity.windows_days.tolist())
+    matrix, is_item = _joined(features, np.nan), _joined(where, False)
+    return fit_ranker(names, matrix, is_right, is_item, config.ranker, seed)
+
+
+def known_lists(events: Interactions, now: int, config: RecommenderConfig) -> int:
+    """Return the number of lists of users with a history that the windows before `now` have."""
+    starts = [cut for cut in _starts(now, config) if (events.time < cut).any()]
+    cases = (
+        window_case(events, cut, config.window_days, first_basket=False, new_items=False)
+        for cut in starts
     )
+    return sum(min(case.histories.users, config.max_users) for case in cases)
 
 
 def window_cuts(events: Interactions, now: int, config: RecommenderConfig) -> list[int]:
-    """Return the starts of the windows before `now` that have events before them.
+    """Return the starts of the windows before `now` that have events before them, latest first.
 
     Raises:
         InputError: there is no such window.
     """
-    back = (config.window_days + n * config.stride_days for n in range(config.windows))
-    cuts = [now - days * SECONDS_PER_DAY for days in back]
-    cuts = [cut for cut in cuts if (events.time < cut).any()]
+    cuts = [cut for cut in _starts(now, config) if (events.time < cut).any()]
     if not cuts:
         raise InputError(
             f"events: none is more than {config.window_days} days before the cut; give a longer "
             "history"
         )
     return cuts
+
+
+def _starts(now: int, config: RecommenderConfig) -> list[int]:
+    back = (config.window_days + n * config.stride_days for n in range(config.windows))
+    return [now - days * SECONDS_PER_DAY for days in back]
 
 
 def fit_window(
@@ -209,27 +236,30 @@ def fit_window(
     config: RecommenderConfig,
     *,
     new_items: bool,
+    models: RecallModels | None = None,
 ) -> "Window":
     """Fit the channels before a window, and recall for the window's users.
 
     The users are those with a history and, at most once for each number of shown items, those
-    without.
+    without. `models` are the channels before the window, if the caller has them.
     """
     days = config.window_days
     known = window_case(events, cut, days, first_basket=False, new_items=new_items)
     cases = [known, *cold_user_cases(events, cut, days, COLD_SHOWN, _SEED)]
-    cases = [_sample(case, config.max_users) for case in cases]
-    models = RecallModels.fit(events, cut, config.recall, catalogue.vectors)
+    cases = [_read_by_day(_sample(case, config.max_users)) for case in cases]
+    if models is None:
+        models = RecallModels.fit(events, cut, config.recall, catalogue.vectors)
     lists = [
         candidate_lists(models, case.histories, cut, config.depth, case.excluded) for case in cases
     ]
-    return Window(models, cases, lists)
+    return Window(cut, models, cases, lists)
 
 
 @dataclass(frozen=True)
 class Window:
     """The channels at the start of a window, and the questions of the window."""
 
+    cut: int  # start of the window, in seconds since 1970
     models: RecallModels
     cases: Sequence[Case]  # the first case has users with a history
     lists: Sequence[CandidateLists]
@@ -237,7 +267,12 @@ class Window:
     def blend_lists(self) -> list[Lists]:
         """Return the lists to learn the blend from."""
         return [
-            Lists(lists.scores, _right(case, lists.rows), lists.where, _actions(case.histories))
+            Lists(
+                lists.scores,
+                _right(case, lists.rows),
+                lists.where,
+                np.bincount(case.histories.user, minlength=case.histories.users),
+            )
             for case, lists in zip(self.cases, self.lists, strict=True)
         ]
 
@@ -245,7 +280,7 @@ class Window:
         self,
         blend: Blend,
         prices: Float32[np.ndarray, " items"],
-        depth: int,
+        config: RecommenderConfig,
         *,
         new_users: bool,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -254,17 +289,22 @@ class Window:
         Args:
             blend: The blend that chooses the candidates.
             prices: Price of each item; NaN if missing.
-            depth: Number of candidates of a list.
+            config: The number of candidates of a list.
             new_users: Whether to take the lists of new users; otherwise of users with a history.
         """
         features, targets, where = [], [], []
         used = slice(1, None) if new_users else slice(0, 1)
         for case, lists in zip(self.cases[used], self.lists[used], strict=True):
-            inputs = _candidates(self.models, blend, prices, lists, case.histories, case.now, depth)
+            inputs = _candidates(self.models, blend, prices, lists, case, config)
             features.append(candidate_features(inputs))
             targets.append(_right(case, inputs.rows))
             where.append(inputs.rows >= 0)
         return _joined(features, np.nan), _joined(targets, False), _joined(where, False)
+
+
+def _read_by_day(case: Case) -> Case:
+    """Return a case whose histories are in the form that the recommender reads."""
+    return Case(case.now, case.past, case.histories.by_day(), case.targets, case.excluded)
 
 
 def _sample(case: Case, most: int) -> Case:
@@ -279,17 +319,18 @@ def _candidates(
     blend: Blend,
     prices: Float32[np.ndarray, " items"],
     lists: CandidateLists,
-    histories: Interactions,
-    now: int,
-    depth: int,
+    case: Case,
+    config: RecommenderConfig,
 ) -> Candidates:
-    """Keep the `depth` candidates of each user with the best blended scores."""
-    blended = _blended(blend, lists, histories).scores
-    few = min(depth, blended.shape[1])
+    """Keep the candidates of each user with the best blended scores."""
+    actions = np.bincount(case.histories.user, minlength=case.histories.users)
+    blended = blend.scores(lists.scores, actions)
+    blended = np.where(lists.where, blended, np.float32(-np.inf))
+    few = min(config.depth, blended.shape[1])
     best = np.argsort(-blended, axis=1, kind="stable")[:, :few]
     return Candidates(
-        histories,
-        now,
+        case.histories,
+        case.now,
         np.take_along_axis(lists.rows, best, axis=1),
         np.take_along_axis(lists.scores, best[..., None], axis=1),
         np.take_along_axis(np.where(lists.where, blended, 0), best, axis=1),
@@ -298,13 +339,25 @@ def _candidates(
     )
 
 
-def _blended(blend: Blend, lists: CandidateLists, histories: Interactions) -> Ranked:
-    scores = blend.scores(lists.scores, _actions(histories))
-    return Ranked(lists.rows, np.where(lists.where, scores, np.float32(-np.inf)))
+def _ndcg(
+    scores: Float32[np.ndarray, "users candidates"],
+    right: Bool[np.ndarray, "users candidates"],
+    rows: Int32[np.ndarray, "users candidates"],
+    targets: np.ndarray,
+) -> Float64[np.ndarray, " users"]:
+    """Return nDCG@20 of each list; targets that are no candidates count as missed."""
+    discounts = 1 / np.log2(np.arange(2, _DEPTH + 2))
+    best = np.argsort(np.where(rows < 0, np.inf, -scores), axis=1, kind="stable")[:, :_DEPTH]
+    gains = np.take_along_axis(right, best, axis=1) @ discounts[: best.shape[1]]
+    ideal = np.cumsum(discounts)[np.clip(targets, 1, _DEPTH) - 1]
+    return np.asarray(gains / ideal, np.float64)
 
 
-def _actions(histories: Interactions) -> np.ndarray:
-    return np.bincount(histories.user, minlength=histories.users)
+def _group_names() -> list[str]:
+    """Return the numbers of events of each group, such as "2 to 5"."""
+    ends = [after - 1 for after in GROUPS[1:]]
+    spans = zip(GROUPS[:-1], ends, strict=True)
+    return [*(f"{a}" if a == b else f"{a} to {b}" for a, b in spans), f"{GROUPS[-1]} or more"]
 
 
 def _right(

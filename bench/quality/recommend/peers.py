@@ -16,8 +16,9 @@ from behaviour.models.item_to_item import HistoryDecay, ItemToItem, scaled, sums
 from behaviour.models.popularity import Popularity
 from behaviour.models.similar_text import SimilarTextConfig, fit_similar_text
 from rerank.recommend.features import candidate_features
+from rerank.recommend.recommender import Ranked, Recommender
 from train.evaluation.recommend.systems import System, with_ties
-from train.recommend.recommender import Catalogue, Recommender, Window, ranked
+from train.recommend.recommender import Catalogue, RecommenderConfig, Window
 
 _HALF_LIFE_DAYS = 60.0
 _TIES_DAYS = 14.0
@@ -58,7 +59,8 @@ def lightgbm(windows: Sequence[Window], recommender: Recommender, seed: int) -> 
     """Fit LightGBM's LambdaRank on the candidates and features that our ranker learns from."""
     import lightgbm as lgb
 
-    inputs = (recommender.blend, recommender.prices, recommender.depth)
+    config = RecommenderConfig(depth=recommender.depth)
+    inputs = (recommender.stages.blend, recommender.prices, config)
     lists = [window.ranker_lists(*inputs, new_users=False) for window in windows]
     features, labels, groups = [], [], []
     for matrix, targets, where in lists:
@@ -77,7 +79,7 @@ def lightgbm(windows: Sequence[Window], recommender: Recommender, seed: int) -> 
         candidates = recommender.candidates(case.histories, case.now, case.excluded)
         matrix = candidate_features(candidates)
         scores = ranker.predict(matrix.reshape(-1, matrix.shape[-1])).reshape(matrix.shape[:2])
-        return ranked(candidates, scores.astype(np.float32)).dense(case.histories.items)
+        return Ranked.of(candidates, scores.astype(np.float32)).dense(case.histories.items)
 
     return system
 
@@ -91,7 +93,7 @@ def _of(model: ItemToItem) -> Callable[[Case], Scores]:
 
 
 def _decayed(case: Case) -> sparse.csr_matrix:
-    return case.past.matrix(case.now, _HALF_LIFE_DAYS, latest=True)
+    return case.past.matrix(case.now, _HALF_LIFE_DAYS, strongest=True)
 
 
 def _als(case: Case, seed: int) -> Callable[[Case], Scores]:
@@ -157,8 +159,8 @@ def _user_knn(
     case: Case, neighbours: int = 500, half_life_days: float = 7.0
 ) -> Callable[[Case], Scores]:
     """Add the recent items of the most similar users, weighed by squared cosines."""
-    users = _unit(case.past.matrix(case.now, _HALF_LIFE_DAYS, latest=True))
-    recent = case.past.matrix(case.now, half_life_days, latest=True)
+    users = _unit(case.past.matrix(case.now, _HALF_LIFE_DAYS, strongest=True))
+    recent = case.past.matrix(case.now, half_life_days, strongest=True)
 
     def scores(case: Case) -> Scores:
         cosines = (_unit(_history(case)) @ users.T).toarray()
@@ -171,7 +173,7 @@ def _user_knn(
 
 
 def _history(case: Case) -> sparse.csr_matrix:
-    return case.histories.matrix(case.now, _HALF_LIFE_DAYS, latest=True)
+    return case.histories.matrix(case.now, _HALF_LIFE_DAYS, strongest=True)
 
 
 def _unit(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -103,7 +103,7 @@ def test_the_windows_of_another_cut_can_be_used_again(shop, recommender):
     assert starts == [60 * SECONDS_PER_DAY, 40 * SECONDS_PER_DAY]
     windows = [fit_window(shop, start, CATALOGUE, CONFIG, new_items=True) for start in starts]
     again = fit_recommender(shop, CUT, CATALOGUE, CONFIG, new_items=True, seed=0, windows=windows)
-    np.testing.assert_array_equal(again.blend.weights, recommender.blend.weights)
+    np.testing.assert_array_equal(again.stages.blend.weights, recommender.stages.blend.weights)
 
 
 def test_large_windows_are_sampled(shop):

@@ -17,6 +17,7 @@ from behaviour.cases import Case, cold_item_case, cold_user_cases, window_case, 
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
 from bert.params import DEFAULT_PRETRAINED
 from catalog.dataset.reading import Dataset
+from rerank.recommend.recommender import Recommender
 from train.evaluation.recommend.metrics import (
     DEPTH,
     TargetRanks,
@@ -27,15 +28,8 @@ from train.evaluation.recommend.metrics import (
 )
 from train.evaluation.recommend.report import CaseReport, Measured
 from train.evaluation.recommend.systems import RANKED, System, baselines, stages
-from train.recommend.recommender import (
-    Catalogue,
-    Recommender,
-    RecommenderConfig,
-    Window,
-    fit_recommender,
-    fit_window,
-    window_cuts,
-)
+from train.recommend.fits import Fits
+from train.recommend.recommender import Catalogue, RecommenderConfig, Window
 
 logger = logging.getLogger(__name__)
 
@@ -128,14 +122,15 @@ def evaluate_recommendations(
     cuts = [seconds(cut) for cut in config.cuts]
     cuts = cuts or [int(events.time.max()) + 1 - config.days * SECONDS_PER_DAY]
     runs: Runs = {}
-    windows: dict[tuple[int, bool], Window] = {}
+    fits = Fits(events, catalogue, config.recommender)
     for cut in cuts:
         for new_items in (True, False):
-            _run(runs, events, cut, catalogue, config, new_items, windows, peers)
+            _run(runs, fits, cut, config, new_items, peers)
     if config.cold_items:
         withheld = withheld_items(item_ids, config.cold_items)
+        known = Fits(events.select(~withheld[events.item]), catalogue, config.recommender)
         for cut in cuts:
-            _run_cold_items(runs, events, cut, catalogue, config, withheld)
+            _run_cold_items(runs, events, known, cut, config, withheld)
     return {name: CaseReport.of(systems, RANKED) for name, systems in runs.items()}
 
 
@@ -192,31 +187,16 @@ def cases_of(events: Interactions, cut: int, days: int, *, new_items: bool) -> d
 
 
 def _run(
-    runs: Runs,
-    events: Interactions,
-    cut: int,
-    catalogue: Catalogue,
-    config: RecommendConfig,
-    new_items: bool,
-    windows: dict[tuple[int, bool], Window],
-    peers: Peers,
+    runs: Runs, fits: Fits, cut: int, config: RecommendConfig, new_items: bool, peers: Peers
 ) -> None:
-    """Measure all systems in the cases of a cut; windows of several cuts are fitted once."""
-    cases = cases_of(events, cut, config.days, new_items=new_items)
-    starts = window_cuts(events, cut, config.recommender)
-    for start in starts:
-        if (start, new_items) not in windows:
-            windows[start, new_items] = fit_window(
-                events, start, catalogue, config.recommender, new_items=new_items
-            )
+    """Measure all systems in the cases of a cut."""
+    cases = cases_of(fits.events, cut, config.days, new_items=new_items)
     first = next(iter(cases.values()))
     systems: list[Mapping[str, System]] = [baselines(first)]
-    own = [windows[start, new_items] for start in starts]
     for seed in range(config.seeds):
-        recommender = fit_recommender(
-            events, cut, catalogue, config.recommender, new_items=new_items, seed=seed, windows=own
-        )
-        systems += [stages(recommender), peers(first, own, recommender, seed)]
+        recommender = fits.recommender(cut, seed, new_items=new_items)
+        windows = fits.windows(cut, new_items=new_items)
+        systems += [stages(recommender), peers(first, windows, recommender, seed)]
         logger.info("fitted: cut=%s new_items=%s seed=%d", _day(cut), new_items, seed)
     _measure_all(runs, cases, systems)
 
@@ -224,8 +204,8 @@ def _run(
 def _run_cold_items(
     runs: Runs,
     events: Interactions,
+    fits: Fits,
     cut: int,
-    catalogue: Catalogue,
     config: RecommendConfig,
     withheld: np.ndarray,
 ) -> None:
@@ -237,13 +217,9 @@ def _run_cold_items(
         _COLD_ITEMS: cold,
         _WARM_ITEMS: Case(cut, cold.past, cold.histories, warm.targets, case.excluded),
     }
-    known = events.select(~withheld[events.item])
-    systems: list[Mapping[str, System]] = [baselines(cold)]
-    for seed in range(config.seeds):
-        recommender = fit_recommender(
-            known, cut, catalogue, config.recommender, new_items=True, seed=seed
-        )
-        systems.append(stages(recommender))
+    seeds = range(config.seeds)
+    own = (stages(fits.recommender(cut, seed, new_items=True)) for seed in seeds)
+    systems: list[Mapping[str, System]] = [baselines(cold), *own]
     _measure_all(runs, cases, systems)
 
 
