@@ -22,7 +22,7 @@ from search.channels import CHANNELS
 from tests import tiny
 from towers.vectors import open_vectors
 from train.pipeline.behaviour import BehaviourConfig, fit_behaviour
-from train.recommend.recommender import RecommenderConfig
+from train.recommend.windows import RecommenderConfig
 
 A, B, C = "Ch-65-voltix", "Ch-65-ampere", "Ca-2-voltix"
 POPULAR = "Ca-10-ohm & co"  # most shoppers buy it alone

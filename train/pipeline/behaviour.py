@@ -30,7 +30,7 @@ from search.channels.similarity import Similarity
 from search.recommending.learned import RECOMMENDER
 from towers.vectors import Vectors
 from train.recommend.fits import Fits
-from train.recommend.recommender import Catalogue, RecommenderConfig, known_lists
+from train.recommend.windows import Catalogue, RecommenderConfig, known_lists
 
 logger = logging.getLogger(__name__)
 

@@ -56,7 +56,7 @@ from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
 from train.pipeline.vocabulary import keep_rows, model_texts, prune
 from train.pipeline.weights import queries_of
-from train.recommend.recommender import RecommenderConfig
+from train.recommend.windows import RecommenderConfig
 
 logger = logging.getLogger(__name__)
 

@@ -6,16 +6,8 @@ from datetime import UTC, datetime
 from behaviour.interactions import Interactions
 from behaviour.recall.models import RecallModels
 from rerank.recommend.recommender import Recommender
-from train.recommend.recommender import (
-    Catalogue,
-    Choice,
-    RecommenderConfig,
-    Window,
-    choose_ranked,
-    fit_recommender,
-    fit_window,
-    window_cuts,
-)
+from train.recommend.recommender import Choice, Lessons, choose_ranked, fit_recommender
+from train.recommend.windows import Catalogue, RecommenderConfig, Window, fit_window, window_cuts
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +24,7 @@ class Fits:
         self._config = config
         self._models: dict[int, RecallModels] = {}
         self._windows: dict[tuple[int, bool], Window] = {}
+        self._lessons: tuple[tuple[int, bool], Lessons] | None = None
         self.choices: dict[tuple[int, bool], Choice] = {}
 
     def recommender(self, cut: int, seed: int, *, new_items: bool) -> Recommender:
@@ -49,9 +42,18 @@ class Fits:
             new_items=new_items,
             seed=seed,
             windows=windows,
+            lessons=self.lessons(cut, new_items=new_items),
             models=self._models_at(cut),
             choice=self.choices[cut, new_items],
         )
+
+    def lessons(self, cut: int, *, new_items: bool) -> Lessons:
+        """Return the lessons of the windows before a cut; only the last ones are kept."""
+        if self._lessons is None or self._lessons[0] != (cut, new_items):
+            windows = self.windows(cut, new_items=new_items)
+            made = Lessons.of(windows, self._catalogue, self._config)
+            self._lessons = (cut, new_items), made
+        return self._lessons[1]
 
     def windows(self, cut: int, *, new_items: bool) -> list[Window]:
         """Return the windows before a cut."""

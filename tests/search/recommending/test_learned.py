@@ -25,7 +25,7 @@ from tests.shoppers import MICROSECONDS
 from tests.tiny import BY_SCORE, tiny_items
 from train.pipeline.behaviour import BehaviourConfig
 from train.recommend.ranker import RankerFitConfig
-from train.recommend.recommender import RecommenderConfig
+from train.recommend.windows import RecommenderConfig
 
 IDS = [item.item_id for item in tiny_items()]
 TASTES, USERS, DAYS = 6, 60, 90

@@ -12,13 +12,8 @@ from catalog.events import EVENT_TYPES
 from train.evaluation.recommend.metrics import TargetRanks, recall
 from train.evaluation.recommend.systems import baselines
 from train.recommend.ranker import RankerFitConfig
-from train.recommend.recommender import (
-    Catalogue,
-    RecommenderConfig,
-    fit_recommender,
-    fit_window,
-    window_cuts,
-)
+from train.recommend.recommender import fit_recommender
+from train.recommend.windows import Catalogue, RecommenderConfig, fit_window, window_cuts
 
 ITEMS, TASTES, USERS, DAYS = 60, 6, 90, 100
 CUT = 80 * SECONDS_PER_DAY
