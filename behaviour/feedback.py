@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from behaviour.counters import Counters
 from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
 from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
-from behaviour.log.format import StoredEvent, without_person
+from behaviour.log.format import without_person
 from behaviour.log.writer import Writer
 
 logger = logging.getLogger(__name__)
@@ -109,11 +110,14 @@ class Feedback:
         check_person(user_id, "user_id")
 
         def join() -> None:
-            self._log.join(session_id, user_id, self._now())
+            if not self._log.join(session_id, user_id, self._now()):
+                return
+            if last := self._log.last_forgotten(user_id):
+                events = [e for e in self._log.session_events(session_id) if e.sequence <= last]
+                self.counters.remove([replace(each, user_id=None) for each in events])
+                self.counters.add([without_person(each) for each in events])
             self.counters.join(session_id, user_id)
-            self.histories.join(session_id, user_id)
-            if self._log.has_opted_out(user_id):
-                self._forget(user_id)
+            self.histories.join(session_id, user_id, last)
 
         return self._writer.run(join)
 
@@ -121,7 +125,7 @@ class Feedback:
         """Drop all later events of a user, and forget the user's history; or keep events again.
 
         Events that were recorded before stay in the log until `erase_user`. They no longer count
-        for the user.
+        for the user, also if the user opts in again.
 
         Raises:
             RequestError: the id is empty or too long.
@@ -132,7 +136,8 @@ class Feedback:
         def record() -> None:
             self._log.opt_out(user_id, opted_out)
             if opted_out:
-                self._forget(user_id)
+                self.counters.forget(user_id)
+                self.histories.forget(user_id)
 
         return self._writer.run(record)
 
@@ -155,7 +160,7 @@ class Feedback:
         def erase() -> int:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed)
-            self._forget(user_id, {e.event.session_id for e in removed if e.event.session_id})
+            self._remove(user_id, {e.event.session_id for e in removed if e.event.session_id})
             self._log.rewrite()
             return len(removed)
 
@@ -180,7 +185,7 @@ class Feedback:
         self.histories.add(new)
         return outcomes
 
-    def _forget(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
+    def _remove(self, user_id: str, session_ids: Iterable[str]) -> None:
         self.counters.forget(user_id, session_ids)
         self.histories.remove(user_id, session_ids)
 
@@ -201,14 +206,10 @@ class Feedback:
 
     def _replay(self) -> None:
         """Count the events of the log."""
-        stored = map(self._anonymous, self._log.events())
+        stored = map(self._log.anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
             self.counters.add(events)
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)
         self.counters.refresh()
-
-    def _anonymous(self, stored: StoredEvent) -> StoredEvent:
-        """Return an event without its person if the user opted out."""
-        return without_person(stored) if self._log.has_opted_out(stored.user_id) else stored

@@ -11,6 +11,7 @@ from behaviour.config import CounterConfig, FeedbackConfig
 from behaviour.events import DAY, MAX_EARLY
 from behaviour.feedback import Feedback
 from behaviour.log.event_log import EventLog
+from behaviour.log.format import copied
 from behaviour.log.writer import ClosedLogError
 from tests.behaviour.examples import HOUR, MICROSECONDS, NOW, bytes_of, event, random_events
 from tests.timing import Clock, eventually
@@ -125,6 +126,40 @@ def test_a_user_who_opted_out_has_no_history_but_may_come_back(feedback: Feedbac
     feedback.opt_out("u", False).result()
     assert record(feedback, event("b", user_id="u")).accepted == 1
     assert len(feedback.histories.of("u")) == 1
+
+
+def test_what_an_opt_out_forgot_stays_forgotten_after_an_opt_in_and_a_restart(
+    feedback: Feedback, tmp_path: Path, clock: Clock
+):
+    def people(feedback: Feedback):
+        return (
+            [past.item_id for past in feedback.histories.of("u")],
+            [past.item_id for past in feedback.histories.of(None, "joined")],
+            [past.item_id for past in feedback.histories.of(None, "joined late")],
+            feedback.counters.person("u").types.sum(),
+            feedback.counters.person(None, "joined late").types.sum(),
+            feedback.counters.items(["lamp", "vase"]).of("view").tolist(),
+        )
+
+    record(feedback, event("a", user_id="u"), event("b", session_id="joined"))
+    feedback.join_session("joined", "u").result()
+    record(feedback, event("c", session_id="joined late"))
+    feedback.opt_out("u").result()
+    feedback.opt_out("u", False).result()
+    record(feedback, event("d", item_id="vase", session_id="joined"))
+    record(feedback, event("e", item_id="vase", session_id="joined late"))
+    feedback.opt_out("u", False).result()  # it was in already: nothing is forgotten
+    for _ in range(2):  # the second call changes nothing
+        feedback.join_session("joined late", "u").result()
+    with copied(tmp_path) as stored:
+        assert [each.user_id for each in stored] == [None, None, None, "u", "u"]
+    vases, two, none = ["vase", "vase"], pytest.approx(2), pytest.approx(0)
+    counts = [pytest.approx(3), pytest.approx(2)]
+    assert people(feedback) == (vases, vases, vases, two, none, counts)
+    feedback.close()
+    again = Feedback(EventLog.open(tmp_path), None, clock)
+    assert people(again) == (vases, vases, vases, two, none, counts)
+    again.close()
 
 
 def test_a_session_of_another_user_cannot_be_joined(feedback: Feedback):
