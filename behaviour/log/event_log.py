@@ -137,7 +137,7 @@ class EventLog:
             for events in calls:
                 before, dropped = len(new), 0
                 for event in events:
-                    user = event.user_id or users.get(event.session_id or "")
+                    user = event.user_id or users.get(event.session_id)
                     if event.event_id in known:
                         continue
                     if event.time < earliest or self.has_opted_out(user):
@@ -341,7 +341,7 @@ class EventLog:
         ids = [event.event_id for event in events]
         return {event_id for (event_id,) in select_in(self._log.connection, query, ids)}
 
-    def _users(self, events: Sequence[Event]) -> dict[str, str]:
+    def _users(self, events: Sequence[Event]) -> dict[str | None, str]:
         """Return the user of each joined session of events without a user."""
         query = "SELECT session_id, user_id FROM sessions WHERE session_id IN"
         ids = {event.session_id for event in events if event.session_id and not event.user_id}

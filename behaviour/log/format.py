@@ -33,8 +33,10 @@ ALL = 2**63 - 1  # a sequence number after all events
 _OPTED_OUT = "CREATE TABLE opted_out (user BLOB PRIMARY KEY, sequence INTEGER) WITHOUT ROWID"
 
 
-def _add_opt_ins(connection: sqlite3.Connection) -> None:
-    """Add the column `sequence` of opt-outs to a log of format 1."""
+def _upgrade_format_1(connection: sqlite3.Connection) -> None:
+    """Add the column `sequence` of opt-outs, and turn blank ids of people into null."""
+    for column in ("user_id", "session_id"):
+        connection.execute(f"UPDATE events SET {column} = NULL WHERE trim({column}) = ''")
     users = connection.execute("SELECT user FROM opted_out").fetchall()
     connection.execute("DROP TABLE opted_out")
     connection.execute(_OPTED_OUT)
@@ -54,7 +56,7 @@ _FORMAT = LogFormat(
         _OPTED_OUT,
         "CREATE TABLE progress (sequence INTEGER NOT NULL, erased INTEGER NOT NULL)",
     ),
-    upgrades=MappingProxyType({1: _add_opt_ins}),
+    upgrades=MappingProxyType({1: _upgrade_format_1}),
     directory="give the directory that a server uses as --state",
     other_directory="give another --state",
     restart=f"move {FILE} and {MARK} away to start without earlier events",
