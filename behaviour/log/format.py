@@ -35,8 +35,8 @@ _OPTED_OUT = "CREATE TABLE opted_out (user BLOB PRIMARY KEY, sequence INTEGER) W
 
 def _upgrade_format_1(connection: sqlite3.Connection) -> None:
     """Add the column `sequence` of opt-outs, and turn blank ids of people into null."""
-    for column in ("user_id", "session_id"):
-        connection.execute(f"UPDATE events SET {column} = NULL WHERE trim({column}) = ''")
+    connection.execute("UPDATE events SET user_id = NULL WHERE trim(user_id) = ''")
+    connection.execute("UPDATE events SET session_id = NULL WHERE trim(session_id) = ''")
     users = connection.execute("SELECT user FROM opted_out").fetchall()
     connection.execute("DROP TABLE opted_out")
     connection.execute(_OPTED_OUT)
