@@ -176,9 +176,12 @@ def test_a_call_is_refused_and_a_stream_waits_while_too_many_events_wait(
         pauses.append(seconds)
         blocked.set()
         await asyncio.wrap_future(waiting)
+        del message.events[:]  # the events are not converted again
+
+    message = StreamEventsRequest(events=[event("view", ITEM)] * 2)
 
     async def stream():
-        yield StreamEventsRequest(events=[event("view", ITEM)] * 2)
+        yield message
 
     async def record() -> tuple[int, ...]:
         servicer = FeedbackServicer(handle, feedback, sleep)
