@@ -91,7 +91,7 @@ def test_rows_without_an_id_get_one_that_the_next_import_gives_again(tmp_path: P
         ("propensity", "0", r"events.csv, line 3, column propensity: 0.0 is below 1e-06"),
         ("propensity", "1.5", r"events.csv, line 3, column propensity: 1.5 is above 1"),
         ("type", "buy", r"events.csv, line 3, column type: 'buy' is unknown"),
-        ("position", "100001", r"events.csv, line 3, column position: 100001 is above 100000"),
+        ("position", "100001", r"events.csv, line 3, column position: 100001 is above 100,000"),
         ("context", "[1]", r"events.csv, line 3, column context: '\[1\]' is not a map"),
         ("event_id", "a", r"events.csv, line 3, column event_id: 'a' is also on line 2"),
         ("event_id", "e" * 65, r"events.csv, line 3, column event_id: has 65 characters"),
