@@ -22,6 +22,7 @@ from behaviour.log.writer import Writer
 
 logger = logging.getLogger(__name__)
 
+_EXPIRY_SECONDS = 3_600.0  # time between two checks for old events
 _AT_A_TIME = 5_000  # number of events that are read from the log at a time
 
 
@@ -39,6 +40,7 @@ class Feedback:
         log: EventLog,
         config: FeedbackConfig | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the log, and start to take events.
 
@@ -46,13 +48,16 @@ class Feedback:
             log: The event log; `close` closes it.
             config: The settings; None for the defaults.
             clock: Returns the seconds since 1970.
+            steady: Returns the seconds since any moment; nobody can set this clock.
         """
         self.config = config or FeedbackConfig()
         self._log = log
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
         self.histories = Histories(self.config.history_events, self.config.max_history_events)
-        self._expired_at = 0  # time of the last check for old events, in microseconds since 1970
+        self._steady = steady
+        self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
+        self._next_expiry = steady()
         self._expire()
         self._replay()
         self._writer = Writer(
@@ -190,16 +195,27 @@ class Feedback:
         self.histories.remove(user_id, session_ids)
 
     def _earliest(self) -> int:
-        """Return the time of the earliest event to keep, in microseconds since 1970."""
+        """Return the time of the earliest event to keep, in microseconds since 1970.
+
+        A clock that somebody has set ahead makes no event old.
+        """
         days = self.config.retention_days
-        return int(self._now() - days * DAY) if days else 0
+        latest = int((self._opened_at + self._steady()) * 1e6) + MAX_EARLY
+        return int(min(self._now(), latest) - days * DAY) if days else 0
 
     def _expire(self) -> None:
         """Remove old events, at most once an hour."""
-        now, earliest = self._now(), self._earliest()
-        if earliest <= 0 or now < self._expired_at + DAY // 24:
+        if not self.config.retention_days or self._steady() < self._next_expiry:
             return
-        self._expired_at = now
+        self._next_expiry = self._steady() + _EXPIRY_SECONDS
+        ahead = self._clock() - self._steady() - self._opened_at
+        if ahead * 1e6 > MAX_EARLY:
+            logger.error(
+                "the clock was set ahead by %.1f days while the server ran: events expire late; "
+                "correct the clock, or restart the server if the clock is right",
+                ahead / 86_400,
+            )
+        earliest = self._earliest()
         if removed := self._log.expire(earliest):
             logger.info("events expired: events=%d", removed)
         self.histories.expire(earliest)

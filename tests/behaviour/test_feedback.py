@@ -190,7 +190,7 @@ def test_events_of_the_future_are_refused_except_for_fast_clocks(feedback: Feedb
 
 def test_events_expire_while_the_server_runs_and_at_its_start(tmp_path: Path, clock: Clock):
     config = FeedbackConfig(retention_days=10.0, gather_seconds=0.0)
-    feedback = Feedback(EventLog.open(tmp_path), config, clock)
+    feedback = Feedback(EventLog.open(tmp_path), config, clock, clock)
     old = event("old", user_id="u", time=MICROSECONDS - 9 * DAY)
     new = event("new", user_id="u", item_id="vase")
     older = event("older", time=MICROSECONDS - 11 * DAY)
@@ -201,8 +201,34 @@ def test_events_expire_while_the_server_runs_and_at_its_start(tmp_path: Path, cl
     assert record(feedback, old).dropped == 1
     feedback.close()
     clock.advance(9 * 86_400)
-    feedback = Feedback(EventLog.open(tmp_path), config, clock)
+    feedback = Feedback(EventLog.open(tmp_path), config, clock, clock)
     assert feedback.histories.of("u") == ()
+    feedback.close()
+
+
+def test_a_clock_that_jumps_ahead_makes_no_event_old(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+):
+    config, steady = FeedbackConfig(retention_days=10.0, gather_seconds=0.0), Clock()
+    feedback = Feedback(EventLog.open(tmp_path), config, clock, steady)
+    for days in range(8):
+        record(feedback, event(f"{days}", user_id="u", time=MICROSECONDS - days * DAY))
+
+    def pass_days(days: float) -> list[str]:
+        for time in (clock, steady):
+            time.advance(days * 86_400)
+        feedback.maintain()
+        return [past.item_id for past in feedback.histories.of("u")]
+
+    clock.advance(730 * 86_400)
+    assert len(pass_days(0.5)) == 8
+    assert "the clock was set ahead by 730.0 days" in caplog.text
+    assert record(feedback, event("late", user_id="u", time=MICROSECONDS)).accepted == 1
+    clock.advance(-730 * 86_400)
+    assert len(pass_days(0.5)) == 9
+    caplog.clear()
+    assert len(pass_days(3.5)) == 7  # the events of 6 and 7 days before are too old
+    assert caplog.text == ""
     feedback.close()
 
 
