@@ -25,6 +25,7 @@ _ABOUT = {
     "mine": "Recall candidates for the queries that the reranker trains on.",
     "rerank": "Train the reranker.",
     "suggest": "Collect the suggestions for shoppers who type.",
+    "people": "Train the user tower, which recommends from a history of events.",
     "bundle": "Assemble the bundle from the results of the steps.",
 }
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")

@@ -40,12 +40,14 @@ from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
+from train.data.people import people_of
 from train.data.relevance import Relevance, relevance_of
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
 from train.loop.parameters import make_mesh
 from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
+from train.pipeline.people import build_user_tower
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
@@ -55,7 +57,7 @@ from train.pipeline.weights import queries_of
 
 logger = logging.getLogger(__name__)
 
-STEPS = ("towers", "index", "mine", "rerank", "suggest")
+STEPS = ("towers", "index", "mine", "rerank", "suggest", "people")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
@@ -251,7 +253,8 @@ class TrainingRun:
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
-        return [towers, index, mined, rerank, suggest]
+        people = self._step("people", self._people, index.digest, config.people, config.people_fit)
+        return [towers, index, mined, rerank, suggest, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
@@ -313,6 +316,21 @@ class TrainingRun:
         index = LexicalIndex.open(self._directory("index") / bundle.LEXICAL)
         queries = past_queries(self.dataset, config.min_shoppers)
         return build_suggestions(directory, self.store, index, queries, config)
+
+    def _people(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        people = people_of(self.dataset)
+        if people is None:
+            logger.info("no event has a user or a session: no user tower")
+            return {"sessions": 0}
+        text = open_vectors(self._directory("index") / bundle.INDEX)[:]
+        return build_user_tower(
+            directory,
+            text,
+            self.store.number("price"),
+            people,
+            self.config.people,
+            self._setup("people", self.config.people_fit, unfinished),
+        )
 
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:

@@ -81,7 +81,14 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
-    assert names == {"towers", "index", "mine", "rerank", "suggest"}  # and no unfinished step
+    assert names == {
+        "towers",
+        "index",
+        "mine",
+        "rerank",
+        "suggest",
+        "people",
+    }  # and no unfinished step
     assert not list((built / "bundle").rglob("step.json"))
 
 
