@@ -17,7 +17,7 @@ GROUPS = (0, 1, 2, 6)
 _FILE = "blend.json"
 # Penalties of squared weights, in the unit of the loss. The second one binds a group's weights to
 # the weights of all users, so that a group of few examples stays near these.
-_PENALTY, _BINDING = 1e-3, 1e-2
+_PENALTY, _BINDING = 1e-3, 1e-3
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 from scipy import sparse
 
 from base.errors import InputError
@@ -99,12 +99,11 @@ class RecallModels:
         """Score all items by every channel for each history, at a time in seconds since 1970."""
         result = np.empty((len(self.names), histories.users, histories.items), np.float32)
         repeats = (Repeat(), Repeat(self.repeat_half_life_days))
-        row = 0
-        for model in (*self.item_to_item.values(), *repeats):
+        scorers: list[ItemToItem | Repeat] = [*self.item_to_item.values(), *repeats]
+        for row, model in enumerate(scorers):
             result[row] = _spread(model.scores(histories, now))
-            row += 1
         logs = np.log1p(self.popularity.counts)
-        result[row:] = (logs / np.maximum(logs.max(axis=1, keepdims=True), 1))[:, None, :]
+        result[len(scorers) :] = (logs / np.maximum(logs.max(axis=1, keepdims=True), 1))[:, None, :]
         return result
 
     def save(self, directory: Path) -> None:
@@ -158,6 +157,10 @@ class CandidateLists:
         """False for padding."""
         return self.rows >= 0
 
+    def of_users(self, users: Int[np.ndarray, " batch"]) -> "CandidateLists":
+        """Return the lists of some users."""
+        return CandidateLists(self.rows[users], self.scores[users])
+
 
 def candidate_lists(
     models: RecallModels,
@@ -177,8 +180,8 @@ def candidate_lists(
     """
     rows, values = [], []
     for start in range(0, histories.users, _BATCH):
-        batch = np.arange(start, min(start + _BATCH, histories.users))
-        scores = models.scores(histories.of_users(batch), now)
+        batch = range(start, min(start + _BATCH, histories.users))
+        scores = models.scores(histories.of_users(np.array(batch)), now)
         for place, user in enumerate(batch):
             masked = scores[:, place]
             if excluded is not None:
@@ -192,9 +195,9 @@ def candidate_lists(
     width = max(map(len, rows), default=0)
     padded = np.full((histories.users, width), -1, np.int32)
     padded_scores = np.zeros((histories.users, width, len(models.names)), np.float32)
-    for user, (chosen, value) in enumerate(zip(rows, values, strict=True)):
-        padded[user, : len(chosen)] = chosen
-        padded_scores[user, : len(chosen)] = value
+    for number, (own, value) in enumerate(zip(rows, values, strict=True)):
+        padded[number, : len(own)] = own
+        padded_scores[number, : len(own)] = value
     return CandidateLists(padded, padded_scores)
 
 

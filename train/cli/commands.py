@@ -11,9 +11,16 @@ from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
 from search.engine import Engine
 from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.recommend.evaluate import (
+    RecommendConfig,
+    evaluate_recommendations,
+    print_reports,
+    write_reports,
+)
 from train.pipeline.bundle import record_metrics
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.run import TrainingRun, dataset_directory
+from train.pipeline.texts import catalogue_of
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +88,18 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
     print_report(report)
     if config.json is not None:
         write_report(report, config.json)
+
+
+def recommend(config: RecommendConfig) -> None:
+    """Fit recommenders before each cut, print their reports, and write them if requested."""
+    dataset = read_dataset(dataset_directory(config.data, Path("out"), 0))
+    for warning in dataset.warnings:
+        logger.warning("warning: %s", warning)
+    catalogue = catalogue_of(dataset, config.init_from)
+    reports = evaluate_recommendations(dataset, catalogue, config)
+    print_reports(reports)
+    if config.json is not None:
+        write_reports(reports, config, config.json)
 
 
 def validate(config: ValidateConfig) -> None:

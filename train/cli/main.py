@@ -12,9 +12,11 @@ from train.cli.commands import (
     EvaluateConfig,
     ValidateConfig,
     evaluate_bundle,
+    recommend,
     train_all,
     validate,
 )
+from train.evaluation.recommend.evaluate import RecommendConfig
 from train.pipeline.options import DEMO, TrainConfig, preset
 from train.pipeline.run import STEPS, TrainingRun
 
@@ -59,7 +61,7 @@ def _dispatch(command: str, rest: list[str], program: str) -> int:
     if command == "validate":
         validate(tyro.cli(ValidateConfig, args=rest, prog=program))
     elif command == "evaluate":
-        evaluate_bundle(tyro.cli(EvaluateConfig, args=rest, prog=program))
+        _evaluate(rest, program)
     else:
         others = ", ".join(name for name in COMMANDS if name != command)
         about = f"{_ABOUT[command]} Other commands, each with its own --help: {others}."
@@ -71,6 +73,21 @@ def _dispatch(command: str, rest: list[str], program: str) -> int:
         else:
             TrainingRun(config).run(only=command)
     return 0
+
+
+def _evaluate(rest: list[str], program: str) -> None:
+    """Evaluate the task that --task names; the other options depend on it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--task", default="search")
+    options, rest = parser.parse_known_args(rest)
+    about = "Tasks: --task search (the default) and --task recommend, each with its own --help."
+    if options.task == "search":
+        evaluate_bundle(tyro.cli(EvaluateConfig, args=rest, prog=program, description=about))
+    elif options.task == "recommend":
+        program = f"{program} --task recommend"
+        recommend(tyro.cli(RecommendConfig, args=rest, prog=program, description=about))
+    else:
+        raise InputError(f"--task {options.task}: one of search, recommend")
 
 
 def _default(rest: list[str]) -> TrainConfig:

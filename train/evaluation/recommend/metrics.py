@@ -8,12 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64, Shaped
 from scipy import sparse
 from scipy.special import gammaln
 
 DEPTH = 20  # ranks of nDCG, coverage and novelty
 RECALL_DEPTHS = (20, 100)
+_FEW_TARGETS = 16  # of a user with at most this number, comparing is faster than sorting
 METRICS = ("recall@20", "recall@100", "ndcg@20", "mrr")
 
 
@@ -43,8 +44,12 @@ class TargetRanks:
         tied = np.zeros(targets.nnz, np.int64)
         for user in np.flatnonzero(counts):
             entries = slice(targets.indptr[user], targets.indptr[user + 1])
-            ascending = np.sort(scores[user])
             values = scores[user, targets.indices[entries]]
+            if len(values) <= _FEW_TARGETS:
+                above[entries] = (scores[user] > values[:, None]).sum(axis=1)
+                tied[entries] = (scores[user] == values[:, None]).sum(axis=1)
+                continue
+            ascending = np.sort(scores[user])
             right = np.searchsorted(ascending, values, side="right")
             above[entries] = scores.shape[1] - right
             tied[entries] = right - np.searchsorted(ascending, values, side="left")
@@ -64,12 +69,12 @@ class TargetRanks:
     @property
     def counts(self) -> Int64[np.ndarray, " users"]:
         """Number of targets of each user."""
-        return np.bincount(self.user, minlength=self.users)
+        return np.asarray(np.bincount(self.user, minlength=self.users))
 
     def mean(self, values: Float64[np.ndarray, " targets"]) -> Float64[np.ndarray, " users"]:
         """Return the mean over each user's targets; NaN without a target."""
         sums, counts = np.bincount(self.user, values, self.users), self.counts
-        return np.divide(sums, counts, out=np.full(self.users, np.nan), where=counts > 0)
+        return _ratio(sums, counts)
 
 
 def recall(ranks: TargetRanks, k: int) -> Float64[np.ndarray, " users"]:
@@ -87,7 +92,7 @@ def ndcg(ranks: TargetRanks, k: int) -> Float64[np.ndarray, " users"]:
     gains = (sums[last] - sums[first]) / ranks.tied
     ideal = sums[np.minimum(ranks.counts, k)]
     total = np.bincount(ranks.user, gains, ranks.users)
-    return np.divide(total, ideal, out=np.full(ranks.users, np.nan), where=ideal > 0)
+    return _ratio(total, ideal)
 
 
 def reciprocal_rank(ranks: TargetRanks) -> Float64[np.ndarray, " users"]:
@@ -144,6 +149,13 @@ def novelty(
     """
     share = (counts.astype(np.float64) + 1) / (counts.astype(np.float64) + 1).sum()
     return np.asarray(-np.log2(share)[top].mean(axis=1))
+
+
+def _ratio(
+    top: Float[np.ndarray, " users"], bottom: Shaped[np.ndarray, " users"]
+) -> Float64[np.ndarray, " users"]:
+    """Divide; NaN where the divisor is 0."""
+    return np.asarray(np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0))
 
 
 def _log_choose(n: Int64[np.ndarray, " n"], k: int) -> Float64[np.ndarray, " n"]:

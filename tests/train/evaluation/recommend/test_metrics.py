@@ -47,6 +47,16 @@ def test_ties_count_the_mean_over_all_orders():
     assert reciprocal_rank(r)[0] == pytest.approx(np.mean(firsts))
 
 
+def test_many_and_few_targets_have_the_same_ranks():
+    random = np.random.default_rng(0)
+    scores, many = random.integers(0, 9, 60), random.random(60) < 0.6
+    assert many.sum() > 16
+    some = ranks(scores, many)
+    for place, item in enumerate(np.flatnonzero(many)):
+        one = ranks(scores, np.arange(60) == item)
+        assert (one.above[0], one.tied[0]) == (some.above[place], some.tied[place])
+
+
 def test_excluded_items_have_no_rank():
     assert ranks([-np.inf, 0.5, 0.9], [0, 1, 0]).above.tolist() == [1]
 

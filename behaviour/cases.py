@@ -32,7 +32,18 @@ class Case:
     targets: sparse.csr_matrix
     excluded: sparse.csr_matrix | None = None
 
-    def masked(self, scores: Float32[np.ndarray, "users items"]) -> Float32[np.ndarray, "users items"]:
+    def of_users(self, users: Int[np.ndarray, " batch"]) -> "Case":
+        """Return the questions for some users of the batch."""
+        return replace(
+            self,
+            histories=self.histories.of_users(users),
+            targets=self.targets[users],
+            excluded=None if self.excluded is None else self.excluded[users],
+        )
+
+    def masked(
+        self, scores: Float32[np.ndarray, "users items"]
+    ) -> Float32[np.ndarray, "users items"]:
         """Return a copy of a score matrix in which excluded items have the score -inf."""
         scores = scores.copy()
         if self.excluded is not None:

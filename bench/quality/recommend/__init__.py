@@ -1,0 +1,1 @@
+"""Recommendation beside tuned peers, and published sequences of ids."""

@@ -1,0 +1,1 @@
+"""The second stage of recommendation: features of user, item and moment, and a ranker."""

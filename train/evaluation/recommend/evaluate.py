@@ -1,0 +1,260 @@
+"""Evaluate recommendations on a dataset's purchases: fit before each cut, measure after it."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from rich.console import Console
+
+from base.atomic_files import write_text
+from base.errors import InputError
+from behaviour.cases import Case, cold_item_case, cold_user_cases, window_case, withheld_items
+from behaviour.interactions import SECONDS_PER_DAY, Interactions
+from bert.params import DEFAULT_PRETRAINED
+from catalog.dataset.reading import Dataset
+from train.evaluation.recommend.metrics import (
+    DEPTH,
+    TargetRanks,
+    all_metrics,
+    coverage,
+    novelty,
+    top_items,
+)
+from train.evaluation.recommend.report import CaseReport, Measured
+from train.evaluation.recommend.systems import RANKED, System, baselines, stages
+from train.recommend.recommender import (
+    Catalogue,
+    Recommender,
+    RecommenderConfig,
+    Window,
+    fit_recommender,
+    fit_window,
+    window_cuts,
+)
+
+logger = logging.getLogger(__name__)
+
+SHOWN = (0, 1, 2, 3)  # items of a new user's first basket that are shown
+_COLD_USERS = "new users after {} items"
+_COLD_ITEMS, _WARM_ITEMS = "withheld items", "items not withheld"
+
+
+@dataclass(frozen=True)
+class RecommendConfig:
+    """Evaluate recommendations: fit on the purchases before each cut, measure on those after it."""
+
+    data: str  # dataset directory with events
+    # first day after the events that models may read, such as 2024-03-01; several cuts are pooled;
+    # none: `days` before the last event
+    cuts: tuple[str, ...] = ()
+    days: int = 30  # days after a cut whose purchases are the right answers
+    seeds: int = 1  # trainings of the ranker per cut; their results are averaged
+    # share of the items whose purchases models may not read, chosen by a hash of the item id; the
+    # report then also has the cases of withheld items; 0: no such case
+    cold_items: float = 0.0
+    # weights of the text encoder: model name, directory or bundle; none: no channel similar_text
+    init_from: str = DEFAULT_PRETRAINED
+    json: Path | None = None  # write the report to this JSON file
+    recommender: RecommenderConfig = field(default_factory=RecommenderConfig)
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            InputError: a number is out of range, or a cut is not a date.
+        """
+        if min(self.days, self.seeds) < 1:
+            raise InputError("evaluate: --days and --seeds are at least 1")
+        if not 0 <= self.cold_items < 1:
+            raise InputError(
+                f"evaluate: --cold-items {self.cold_items} is not at least 0 and below 1"
+            )
+        for cut in self.cuts:
+            seconds(cut)
+
+
+Runs = dict[str, dict[str, list[Measured]]]
+
+
+@runtime_checkable
+class Peers(Protocol):
+    """Fits further systems to compare with."""
+
+    def __call__(
+        self, case: Case, windows: Sequence[Window], recommender: Recommender, seed: int
+    ) -> Mapping[str, System]:
+        """Return systems by name; those without randomness only for seed 0.
+
+        Args:
+            case: A case of the cut, with the events that models may read.
+            windows: The earlier windows that the ranker learned from.
+            recommender: Our recommender, fitted with the seed.
+            seed: Seed of the systems.
+        """
+
+
+def _no_peers(
+    case: Case, windows: Sequence[Window], recommender: Recommender, seed: int
+) -> Mapping[str, System]:
+    del case, windows, recommender, seed
+    return {}
+
+
+def evaluate_recommendations(
+    dataset: Dataset, catalogue: Catalogue, config: RecommendConfig, peers: Peers = _no_peers
+) -> dict[str, CaseReport]:
+    """Evaluate on a dataset, and return the report of each kind of case.
+
+    Args:
+        dataset: The dataset with the purchases.
+        catalogue: What is known of the items besides their events.
+        config: Cuts, cases and settings of the recommender.
+        peers: Fits further systems at each cut.
+
+    Raises:
+        InputError: the dataset has no purchases, or none before the windows of a cut.
+    """
+    item_ids = dataset.items["item_id"].to_pylist()
+    if dataset.events is None:
+        raise InputError(f"{dataset.info.name}: no events; add a file events with purchases")
+    events = Interactions.of_events(dataset.events, item_ids).of_types("purchase")
+    if not len(events):
+        raise InputError(f"{dataset.info.name}: no event has the type purchase")
+    cuts = [seconds(cut) for cut in config.cuts]
+    cuts = cuts or [int(events.time.max()) + 1 - config.days * SECONDS_PER_DAY]
+    runs: Runs = {}
+    windows: dict[tuple[int, bool], Window] = {}
+    for cut in cuts:
+        for new_items in (True, False):
+            _run(runs, events, cut, catalogue, config, new_items, windows, peers)
+    if config.cold_items:
+        withheld = withheld_items(item_ids, config.cold_items)
+        for cut in cuts:
+            _run_cold_items(runs, events, cut, catalogue, config, withheld)
+    return {name: CaseReport.of(systems, RANKED) for name, systems in runs.items()}
+
+
+def print_reports(reports: Mapping[str, CaseReport], console: Console | None = None) -> None:
+    """Print one table per kind of case, to standard output by default."""
+    console = console or Console()
+    for name, report in reports.items():
+        console.print(report.table(name))
+
+
+def write_reports(reports: Mapping[str, CaseReport], config: RecommendConfig, path: Path) -> None:
+    """Write the reports as JSON, atomically."""
+    content: dict[str, Any] = {"cuts": config.cuts, "days": config.days, "seeds": config.seeds}
+    content["cases"] = {name: report.to_json() for name, report in reports.items()}
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def seconds(day: str) -> int:
+    """Return the start of a day, such as 2024-03-01, in seconds since 1970 (UTC).
+
+    Raises:
+        InputError: the text is not a date.
+    """
+    try:
+        return int(datetime.combine(date.fromisoformat(day), time(), UTC).timestamp())
+    except ValueError as error:
+        raise InputError(f"evaluate: --cuts {day!r} is not a date such as 2024-03-01") from error
+
+
+def measure(case: Case, system: System) -> Measured:
+    """Compute the metrics of one system in a case."""
+    scores = case.masked(system(case))
+    top = top_items(scores, DEPTH)
+    counts = np.bincount(case.past.item, minlength=case.past.items).astype(np.float32)
+    metrics = all_metrics(TargetRanks.of(scores, case.targets))
+    return Measured(
+        case.histories.user_ids,
+        {**metrics, "novelty": novelty(top, counts)},
+        coverage(top, case.past.items),
+    )
+
+
+def cases_of(events: Interactions, cut: int, days: int, *, new_items: bool) -> dict[str, Case]:
+    """Return the cases of a cut by name."""
+    what = "new items" if new_items else "all items"
+    cases = {
+        f"{basket}, {what}": window_case(events, cut, days, first_basket=first, new_items=new_items)
+        for basket, first in (("first basket", True), ("window", False))
+    }
+    if new_items:
+        new_users = cold_user_cases(events, cut, days, SHOWN, seed=0)
+        cases |= {_COLD_USERS.format(k): c for k, c in zip(SHOWN, new_users, strict=True)}
+    return cases
+
+
+def _run(
+    runs: Runs,
+    events: Interactions,
+    cut: int,
+    catalogue: Catalogue,
+    config: RecommendConfig,
+    new_items: bool,
+    windows: dict[tuple[int, bool], Window],
+    peers: Peers,
+) -> None:
+    """Measure all systems in the cases of a cut; windows of several cuts are fitted once."""
+    cases = cases_of(events, cut, config.days, new_items=new_items)
+    starts = window_cuts(events, cut, config.recommender)
+    for start in starts:
+        if (start, new_items) not in windows:
+            windows[start, new_items] = fit_window(
+                events, start, catalogue, config.recommender, new_items=new_items
+            )
+    first = next(iter(cases.values()))
+    systems: list[Mapping[str, System]] = [baselines(first)]
+    own = [windows[start, new_items] for start in starts]
+    for seed in range(config.seeds):
+        recommender = fit_recommender(
+            events, cut, catalogue, config.recommender, new_items=new_items, seed=seed, windows=own
+        )
+        systems += [stages(recommender), peers(first, own, recommender, seed)]
+        logger.info("fitted: cut=%s new_items=%s seed=%d", _day(cut), new_items, seed)
+    _measure_all(runs, cases, systems)
+
+
+def _run_cold_items(
+    runs: Runs,
+    events: Interactions,
+    cut: int,
+    catalogue: Catalogue,
+    config: RecommendConfig,
+    withheld: np.ndarray,
+) -> None:
+    """Measure withheld items, of which models read no event, and all other items beside them."""
+    case = window_case(events, cut, config.days, first_basket=True, new_items=True)
+    cold = cold_item_case(case, withheld)
+    warm = cold_item_case(case, ~withheld)
+    cases = {
+        _COLD_ITEMS: cold,
+        _WARM_ITEMS: Case(cut, cold.past, cold.histories, warm.targets, case.excluded),
+    }
+    known = events.select(~withheld[events.item])
+    systems: list[Mapping[str, System]] = [baselines(cold)]
+    for seed in range(config.seeds):
+        recommender = fit_recommender(
+            known, cut, catalogue, config.recommender, new_items=True, seed=seed
+        )
+        systems.append(stages(recommender))
+    _measure_all(runs, cases, systems)
+
+
+def _measure_all(
+    runs: Runs, cases: Mapping[str, Case], systems: Sequence[Mapping[str, System]]
+) -> None:
+    """Add a measurement of each system; a baseline counts once, a stage once for each seed."""
+    for name, case in cases.items():
+        for system, score in ((n, s) for group in systems for n, s in group.items()):
+            runs.setdefault(name, {}).setdefault(system, []).append(measure(case, score))
+
+
+def _day(cut: int) -> str:
+    return datetime.fromtimestamp(cut, UTC).date().isoformat()

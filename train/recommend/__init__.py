@@ -1,0 +1,1 @@
+"""Training of recommendation: channels, the blend of channels, and the ranker."""
