@@ -12,6 +12,7 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float32, Int32
 
+from behaviour.cases import window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
 from towers.history.encoder import UserEncoder, context_rows
 from towers.history.model import Histories, HistoryConfig, HistoryTower
@@ -22,7 +23,6 @@ from train.data.next_actions import NextActionsConfig, Sessions
 from train.data.people import People
 from train.data.residuals import ResidualConfig, fit_residuals
 from train.evaluation.recommend.metrics import DEPTH, TargetRanks, ndcg
-from train.evaluation.recommend.protocol import window_case
 from train.loop.fit import Loss, TrainingSetup, fit
 from train.loop.parameters import Params, split
 
