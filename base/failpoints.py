@@ -25,6 +25,12 @@ NAMES = frozenset(
         "log.after-commit",  # the batch is durable but not acknowledged
         "log.before-close",
         "log.after-close",  # the file is closed; the directory is still locked
+        "events.before-begin",  # the events are checked; their transaction has not begun
+        "events.after-insert",  # the events are written; the transaction is still open
+        "events.before-commit",
+        "events.after-commit",  # the events are durable but not acknowledged
+        "events.after-erasure",  # a user's rows are removed; the file is not rewritten yet
+        "events.after-rewrite",  # the file is rewritten; the log does not record this yet
         "compaction.before-items",  # the new bundle's directory exists and is empty
         "compaction.before-index",  # the new bundle has models, items and vectors
         "compaction.after-index",  # the new bundle has both indexes

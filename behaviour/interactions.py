@@ -14,7 +14,7 @@ from jaxtyping import Bool, Float32, Int, Int8, Int32, Int64
 from scipy import sparse
 
 from base.errors import InputError
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 
 SECONDS_PER_DAY = 86_400
 
@@ -30,7 +30,7 @@ class Interactions:
         items: Number of items of the catalogue.
         user: User of each event, as an index into `user_ids`, in ascending order.
         item: Catalogue row of each event's item.
-        type: Type of each event, as an index into `catalog.schema.EVENT_TYPES`.
+        type: Type of each event, as an index into `catalog.events.EVENT_TYPES`.
         time: Time of each event in seconds since 1970 (UTC).
         session: Session (such as a basket or an invoice) of each event. Sessions have increasing
             numbers, in the order of users and then of the sessions' first events.

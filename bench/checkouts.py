@@ -50,7 +50,8 @@ class CheckoutsConfig:
     """Options of `python -m bench.checkouts`."""
 
     other: Path  # root of the other checkout
-    bundle: Path  # bundle that both checkouts can serve, trained on Home Depot
+    bundle: Path  # bundle to serve, trained on Home Depot
+    other_bundle: Path | None = None  # bundle that the other checkout serves; None: the same
     only: tuple[str, ...] = ()  # names of the rows to measure; empty: all
     rounds: int = 15  # timed rounds of each checkout
     titles: int = 1_000  # titles encoded per round
@@ -68,7 +69,8 @@ def main(config: CheckoutsConfig) -> None:
     pairs = inputs.judged(64 * (_STEPS + 1), relevant=True)
     model = resolve_pretrained(DEFAULT_PRETRAINED)
     queries = inputs.queries_of(inputs.files_of("homedepot")[0].parent, "test")
-    served = (config.bundle.absolute(), config.work.absolute(), queries)
+    bundles = {"other": config.other_bundle or config.bundle, "this": config.bundle}
+    served = (config.work.absolute(), queries)
     setups: dict[str, tuple[Setup, tuple[Any, ...]]] = {
         "encode": (_encode, (inputs.titles(config.titles),)),
         "two-tower step": (_ours, ("training.ours", "train_towers", pairs, _STEPS)),
@@ -76,6 +78,7 @@ def main(config: CheckoutsConfig) -> None:
         "index": (_index, (config.vectors,)),
         "Rerank, 50 items": (_serve, (_rerank, *served)),
         "Retrieve, 100 items": (_serve, (_retrieve, *served)),
+        "Search": (_serve, (_search, *served)),
         "Search without its model stages": (_serve, (_overhead, *served)),
         "GetItem": (_serve, (_get_item, *served)),
     }
@@ -86,8 +89,14 @@ def main(config: CheckoutsConfig) -> None:
         if config.only and name not in config.only:
             continue
         roots = {"other": config.other.absolute(), "this": _THIS}
+        served_by = {
+            label: (bundles[label].absolute(),) if setup is _serve else () for label in roots
+        }
         timed = contest(
-            {label: (_in_checkout, (root, setup, arguments)) for label, root in roots.items()},
+            {
+                label: (_in_checkout, (root, setup, (*served_by[label], *arguments)))
+                for label, root in roots.items()
+            },
             config.rounds,
         )
         other, this = (np.array(timed[label].seconds) for label in ("other", "this"))
@@ -156,7 +165,7 @@ def _index(rows: int) -> Work:
 
 
 def _serve(
-    make: Callable[[Any, Sequence[str]], Work], bundle: Path, work: Path, queries: Sequence[str]
+    bundle: Path, make: Callable[[Any, Sequence[str]], Work], work: Path, queries: Sequence[str]
 ) -> Work:
     process = importlib.import_module("bench.service.process")
     client = importlib.import_module("shortlist.client")
@@ -185,6 +194,20 @@ def _retrieve(client: Any, queries: Sequence[str]) -> Work:
     def work() -> None:
         for query in _round_queries(queries, next(rounds)):
             client.retrieve(query, page_size=100)
+
+    return work
+
+
+def _search(client: Any, queries: Sequence[str]) -> Work:
+    rounds = count()
+
+    def work() -> tuple[float, None]:
+        seconds = []
+        for query in _round_queries(queries, next(rounds)):
+            start = time.perf_counter()
+            client.search(query, page_size=10)
+            seconds.append(time.perf_counter() - start)
+        return float(np.median(seconds)), None
 
     return work
 

@@ -49,11 +49,16 @@ class AttributeRoles:
 
     def readable(self, item: Item) -> Item:
         """Return an item with only the attributes that models read."""
-        unread = self.filter_only | self.stored_only
-        if unread.isdisjoint(item.attributes):
-            return item
-        kept = {name: value for name, value in item.attributes.items() if name not in unread}
-        return replace(item, attributes=kept)
+        return _without(item, self.unread)
+
+    def filterable(self, item: Item) -> Item:
+        """Return an item without the attributes that are stored only."""
+        return _without(item, self.stored_only)
+
+    @property
+    def unread(self) -> frozenset[str]:
+        """The attributes that models do not read."""
+        return self.filter_only | self.stored_only
 
     def check_field(self, field: str, path: str) -> None:
         """Refuse a field that filters, facets and caps may not use.
@@ -67,6 +72,13 @@ class AttributeRoles:
         """
         if field.startswith(ATTRIBUTE) and field.removeprefix(ATTRIBUTE) in self.stored_only:
             raise RequestError(path, "is stored only; give a field that is not in `stored_only`")
+
+
+def _without(item: Item, names: frozenset[str]) -> Item:
+    if names.isdisjoint(item.attributes):
+        return item
+    kept = {name: value for name, value in item.attributes.items() if name not in names}
+    return replace(item, attributes=kept)
 
 
 ALL_READ = AttributeRoles()

@@ -130,7 +130,7 @@ class Prefix:
 Filter: TypeAlias = And | Or | Not | Equals | In | Range | Exists | Prefix
 
 # The field of the contract's message that has each kind of filter.
-_NAMES: Mapping[type, str] = {
+KIND_NAMES: Mapping[type, str] = {
     And: "and_group",
     Or: "or_group",
     Not: "not_filter",
@@ -165,11 +165,11 @@ def fields_of(tree: Filter, path: str) -> Iterator[tuple[str, str]]:
     match tree:
         case And(filters) | Or(filters):
             for index, part in enumerate(filters):
-                yield from fields_of(part, f"{path}.{_NAMES[type(tree)]}.filters[{index}]")
+                yield from fields_of(part, f"{path}.{KIND_NAMES[type(tree)]}.filters[{index}]")
         case Not(part):
-            yield from fields_of(part, f"{path}.{_NAMES[Not]}")
+            yield from fields_of(part, f"{path}.{KIND_NAMES[Not]}")
         case _:
-            yield tree.field, f"{path}.{_NAMES[type(tree)]}.field"
+            yield tree.field, f"{path}.{KIND_NAMES[type(tree)]}.field"
 
 
 def without_field(tree: Filter | None, field: str) -> Filter | None:
@@ -257,19 +257,19 @@ def _check(tree: Filter, path: str, depth: int, count: list[int]) -> None:
         )
     match tree:
         case And(filters) | Or(filters):
-            group = f"{path}.{_NAMES[type(tree)]}"
+            group = f"{path}.{KIND_NAMES[type(tree)]}"
             if not filters:
                 raise RequestError(f"{group}.filters", "is empty; give at least one filter")
             for index, part in enumerate(filters):
                 _check(part, f"{group}.filters[{index}]", depth + 1, count)
         case Not(part):
-            _check(part, f"{path}.{_NAMES[Not]}", depth + 1, count)
+            _check(part, f"{path}.{KIND_NAMES[Not]}", depth + 1, count)
         case _:
             _check_comparison(tree, path)
 
 
 def _check_comparison(tree: Equals | In | Range | Exists | Prefix, path: str) -> None:
-    path = f"{path}.{_NAMES[type(tree)]}"
+    path = f"{path}.{KIND_NAMES[type(tree)]}"
     kind = check_field(tree.field, f"{path}.field")
     match tree:
         case Equals(_, value):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from catalog.attribute_roles import ALL_READ, AttributeRoles
+from catalog.events import EVENT_FIELDS
 from catalog.items import ID, ITEM_FIELDS
 
 TEXT = pa.large_string()
@@ -21,7 +22,6 @@ ATTRIBUTES = pa.map_(TEXT, TEXT)
 VECTOR = pa.list_(pa.float32())
 
 SPLITS = ("train", "dev", "test")
-EVENT_TYPES = ("impression", "click", "add_to_cart", "purchase")
 
 # A description of each type for error messages.
 TYPE_HELP: Mapping[pa.DataType, str] = {
@@ -71,13 +71,14 @@ class Schema:
         return pa.schema([(column.name, column.type) for column in self.columns])
 
 
-# The Arrow type of an item field's column, by the field's Python type.
-_ITEM_TYPES: Mapping[type, pa.DataType] = {
+# The Arrow type of the column of a field of items or events, by the field's Python type.
+_FIELD_TYPES: Mapping[type, pa.DataType] = {
     str: TEXT,
     float: NUMBER,
     int: WHOLE,
     bool: FLAG,
     datetime.date: DATE,
+    datetime.datetime: TIME,
     tuple: TEXTS,
     dict: ATTRIBUTES,
 }
@@ -88,7 +89,7 @@ ITEMS = Schema(
         *(
             Column(
                 f.name,
-                _ITEM_TYPES[f.type],
+                _FIELD_TYPES[f.type],
                 f.required,
                 f.minimum,
                 f.maximum,
@@ -113,17 +114,11 @@ JUDGMENTS = Schema(
 )
 EVENTS = Schema(
     "events",
-    (
-        Column("time", TIME, required=True),
-        Column("item_id", TEXT, required=True),
-        Column("type", TEXT, required=True, choices=EVENT_TYPES),
-        Column("session_id", TEXT),
-        Column("user_id", TEXT),
-        Column("query", TEXT),
-        Column("position", WHOLE, minimum=1.0),  # rank of the item in the results, from 1
-        Column("price", NUMBER, minimum=0.0),  # currency units
-        Column("quantity", WHOLE),  # negative for returned goods
+    tuple(
+        Column(f.name, _FIELD_TYPES[f.type], f.required, f.minimum, f.maximum, f.choices)
+        for f in EVENT_FIELDS
     ),
+    key="event_id",
 )
 USERS = Schema(
     "users",

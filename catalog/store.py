@@ -2,12 +2,13 @@
 
 import copy
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from jaxtyping import Bool, Float32, Int32
 
@@ -107,6 +108,15 @@ class ItemStore:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def attribute_pairs(self, without: Collection[str]) -> tuple[pa.Array, pa.Array]:
+        """Return the names and values of the attributes of all items, without some names."""
+        attributes = self.table["attributes"].combine_chunks()
+        names, values = attributes.keys, attributes.items
+        if not without:
+            return names, values
+        kept = pc.invert(pc.is_in(names, pa.array(sorted(without), names.type)))
+        return names.filter(kept), values.filter(kept)
 
     def row(self, item_id: str) -> int:
         """Return the row of an item; -1 if no item has the id."""

@@ -24,12 +24,22 @@ class Command:
 # Each function imports only what its command needs, so `--help` and `health` start at once.
 
 
+def _import(arguments: Sequence[str], program: str) -> int:
+    from commands.import_exports import main as import_exports
+
+    return import_exports(arguments, program)
+
+
 def _train(arguments: Sequence[str], program: str) -> int:
     from train.loop.huge_pages import restart_with_huge_pages
 
     restart_with_huge_pages()  # first: a restart would repeat the next import, which is slow
     from train.cli.main import main as train
 
+    if any(word.partition("=")[0] == "--from" for word in arguments):
+        from commands.import_exports import train_from_export
+
+        return train_from_export(arguments, lambda rest: train(rest, program))
     return train(arguments, program)
 
 
@@ -40,8 +50,9 @@ def _server(arguments: Sequence[str], program: str) -> int:
 
 
 COMMANDS = {
+    "import": Command("turn a shop's export into a dataset", _import, (), "shortlist import"),
     "validate": Command("report every problem of a dataset", _train, ("validate",), "shortlist"),
-    "train": Command("train on a dataset and write a bundle", _train, (), "shortlist train"),
+    "train": Command("train on a dataset, or --from an export", _train, (), "shortlist train"),
     "evaluate": Command("measure a bundle on judgments", _train, ("evaluate",), "shortlist"),
     "check": Command("verify a bundle and a state directory", _server, ("check",), "shortlist"),
     "serve": Command("serve a bundle over gRPC", _server, (), "shortlist serve"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from catalog.item_text import TEXT_FIELDS
-from catalog.items import Item
+from catalog.items import Item, all_values
 
 SNIPPET_CHARACTERS = 200  # maximum length of a snippet
 _READ_CHARACTERS = 5_000  # characters of a text that are searched for words, from its start
@@ -42,7 +42,7 @@ def highlights(item: Item, wanted: Collection[str], terms: Terms) -> tuple[Highl
     """Return the fields of an item that have wanted terms, in the order of the item text.
 
     Args:
-        item: The item.
+        item: The item, with only the attributes that models read.
         wanted: The terms of the query.
         terms: Returns the terms of a word or of a few words; called once per word, so cache it.
     """
@@ -112,7 +112,8 @@ def _texts(item: Item) -> Iterator[tuple[str, str]]:
     for name in TEXT_FIELDS:
         value = getattr(item, name)
         if isinstance(value, Mapping):
-            yield from ((f"{name}.{key}", text) for key, text in value.items() if text)
+            for key, values in value.items():
+                yield from ((f"{name}.{key}", text) for text in all_values(values) if text)
         elif value:
             yield name, value
 

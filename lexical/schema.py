@@ -63,7 +63,7 @@ class IndexSchema:
         if joins.isdisjoint(schema.language(language or "") for language in languages):
             return schema
         for row in range(len(store)):
-            item = store.item(row)
+            item = store.roles.readable(store.item(row))
             language = schema.language(item.language or "")
             if language in joins:
                 of_language = counts.setdefault(language, Counter())

@@ -27,8 +27,11 @@ from live import bundle_store, compaction
 from live.bundle_store import State
 from live.compaction import CompactionCancelledError
 from live.config import LiveConfig
+from live.errors import ClosedError
 from live.indexing.active_index import ActiveIndex, OpenIndex
+from live.indexing.curations import LiveCurations
 from live.indexing.delta_index import DeltaIndex
+from live.log.curations import CurationChange
 from live.log.write_ahead_log import Acknowledgement, Write, WriteLog
 from live.throttle import Throttle
 from live.workers import Builder, Indexer, Writer
@@ -132,7 +135,7 @@ class LiveCatalogue:
         self._compacted = compacted
         self._build_bundle = build_bundle
         self._compacting = threading.Lock()  # held during a compaction: only one may run at a time
-        self._closing = threading.Lock()
+        self._closing = threading.Lock()  # held to close, and to change curations
         self._closed = False
         self._compactions = self._failed_compactions = 0
         self._compaction_failure: CompactionFailure | None = None
@@ -169,6 +172,28 @@ class LiveCatalogue:
             ClosedError: after `close`.
         """
         return self._writer.write(write)
+
+    @property
+    def curations(self) -> LiveCurations:
+        """The live curations, which the next search uses."""
+        return self._index.curations
+
+    def curate(self, change: CurationChange) -> Acknowledgement:
+        """Change a curation; return once the change is durable and in effect.
+
+        Raises:
+            RequestError: the change does not fit the other curations or the catalogue, or its
+                request id was used for another write.
+            UnknownCurationError: there is no such curation.
+            RevisionMismatchError: the curation does not have the expected revision.
+            NothingToUndoError: the log has no earlier version.
+            LogError: the disk fails.
+            ClosedError: after `close`.
+        """
+        with self._closing:
+            if self._closed:
+                raise ClosedError("the catalogue takes no more writes")
+            return self._index.curate(change)
 
     def adopt(self, engine: Engine, instead_of: Engine | None = None) -> Engine:
         """Apply the log's writes to a new engine, then replace the engine in use by the new one.

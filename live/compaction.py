@@ -33,7 +33,13 @@ from towers.index import index_config
 from towers.vectors import Stored, create_vectors
 
 # The parts of a bundle that a compaction copies.
-_COPIED = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER, bundle.UNDERSTANDING)
+_COPIED = (
+    bundle.TOWERS,
+    bundle.RERANK,
+    bundle.TOKENIZER,
+    bundle.UNDERSTANDING,
+    bundle.BEHAVIOUR,
+)
 _ROOM_MARGIN = 1.1  # texts of new items may be longer than those of the bundle
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory
 
@@ -99,7 +105,7 @@ def room_needed(engine: Engine, snapshot: Snapshot) -> int:
     """Estimate the disk space that `build` needs, in bytes.
 
     The models are copied. The other files grow in proportion to the number of items. A tenth is
-    added to both. While ScaNN reads bfloat16 vectors, it needs a float32 copy of them.
+    added to both. While ScaNN reads compressed vectors, it needs a float32 copy of them.
     """
     manifest, catalogue = engine.manifest, snapshot.catalogue
     models, total = (
@@ -108,7 +114,7 @@ def room_needed(engine: Engine, snapshot: Snapshot) -> int:
     )
     growth = len(catalogue) / max(1, len(catalogue.base))
     room = _ROOM_MARGIN * (models + growth * (total - models))
-    if index_config(engine.directory / bundle.INDEX).vectors == "bfloat16":
+    if index_config(engine.directory / bundle.INDEX).vectors != "float32":
         room += len(catalogue) * snapshot.sample.shape[1] * np.dtype(np.float32).itemsize
     return int(room)
 

@@ -36,10 +36,11 @@ class EngineConfig:
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
     # time reserved to write and send the answer; at least 15% of the time left is reserved
     answer_milliseconds: int = 5
-    language: str = ""  # language of queries whose request names none, such as "de"; "": English
+    # language of queries whose request names none, such as "de"; empty: the languages of the items
+    language: str = ""
     correct_spelling: bool = True  # correct mistyped words of queries
     join_and_split_words: bool = True  # search for "dish washer" as "dishwasher", and the reverse
-    use_synonyms: bool = True  # search for the synonyms of the dataset's synonyms.txt
+    use_synonyms: bool = True  # search for the synonyms of synonyms.txt and of curations
     drop_stop_words: bool = True  # leave words such as "for" out of the lexical search
     # effect of limits of the price, such as "under 50"; "off": their words are searched for
     price_limits: Literal["filter", "demote", "off"] = "filter"
@@ -49,6 +50,7 @@ class EngineConfig:
     # put items with a code of the query first, and mark results as guessed if no item has the code
     find_codes: bool = True
     match_sizes: bool = True  # prefer items that have the sizes of the query, such as "1/2 in"
+    use_curated_rules: bool = True  # apply the rules that a curation has for a query
 
     def __post_init__(self) -> None:
         """Check that every value is within its limits.
@@ -84,6 +86,7 @@ class EngineConfig:
             values=self.recognise_values,
             codes=self.find_codes,
             sizes=self.match_sizes,
+            curated_rules=self.use_curated_rules,
         )
 
     def with_default_requests(self) -> "EngineConfig":

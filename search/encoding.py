@@ -48,6 +48,11 @@ class QueryEncoder:
         self._encoder = encoder
         self._cache = cache
 
+    @property
+    def dim(self) -> int:
+        """The width of the vectors."""
+        return self._encoder.dim
+
     def is_word(self, text: str) -> bool:
         """Return whether a text is probably a real word; see `TowerEncoder.is_word`."""
         return self._encoder.is_word(text)

@@ -5,6 +5,7 @@ thread-safe. After `share`, the model work of concurrent calls runs in batches.
 """
 
 import logging
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -27,23 +28,36 @@ from search.channels import CHANNELS, ChannelTypes
 from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
 from search.errors import DeadlineExceededError, NotSupportedError
+from search.people.live import LivePeople
+from search.people.person import Person
+from search.people.weights import HISTORY
 from search.pipeline.filter import passing_items
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
 from search.pipeline.steps import Pipeline
+from search.profile import profile
 from search.ranking.weights import RECALL_WEIGHT, Weights, check_weights, parse_channel_weights
 from search.request import (
     DENSE,
     BatchGetItemsRequest,
     EmbedRequest,
     GetItemRequest,
+    ProfileRequest,
     RerankRequest,
     RetrieveRequest,
     SearchRequest,
     SimilarItemsRequest,
     SuggestRequest,
 )
-from search.result import Degradation, Embeddings, Hit, Lookup, SearchResult, Suggestions
+from search.result import (
+    Degradation,
+    Embeddings,
+    Hit,
+    Lookup,
+    PersonProfile,
+    SearchResult,
+    Suggestions,
+)
 from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates, caller_check
 from search.runtime.stage_timer import StageTimer
@@ -219,7 +233,10 @@ class Engine:
         return self.models.compilations
 
     def search(
-        self, request: SearchRequest, on_recalled: Callable[[SearchResult], None] | None = None
+        self,
+        request: SearchRequest,
+        on_recalled: Callable[[SearchResult], None] | None = None,
+        people: LivePeople | None = None,
     ) -> SearchResult:
         """Recall candidates, rerank the best of them, and return one page.
 
@@ -231,11 +248,15 @@ class Engine:
             request: What to search for.
             on_recalled: Called with the page in recall order, without facets, before reranking
                 starts. Not called if no candidates are to be reranked.
+            people: The events that the server has recorded; None: only those of the request.
 
         Raises:
+            NotSupportedError: the request asks for recommendations, and the bundle has no counts.
+            UnknownItemsError: the catalogue has none of the items of a request for
+                recommendations.
             DeadlineExceededError: the deadline passed.
         """
-        state = self._begin(request)
+        state = self._begin(request, people)
 
         def recalled(result: SearchResult) -> None:
             assert on_recalled is not None
@@ -255,7 +276,7 @@ class Engine:
             DeadlineExceededError: the deadline passed.
         """
         timer, snapshot = self._timer(request.deadline), self.snapshot
-        known = snapshot.channels.names
+        known = [n for n in snapshot.channels.names if n not in snapshot.channels.personal]
         check_names(request.channels, "channels", known, "channel of this bundle")
         vector = None if request.vector is None else self._unit_vector(request.vector)
         passed = passing_items(snapshot, request.filter, timer)
@@ -367,12 +388,19 @@ class Engine:
         """Return completions of what a shopper has typed so far; see `search.suggestions`."""
         return suggest(self.snapshot, request, self._timer(request.deadline))
 
+    def profile(self, request: ProfileRequest, people: LivePeople | None = None) -> PersonProfile:
+        """Return what is believed of a person; see `search.profile`."""
+        now = self._now(request.person)
+        return profile(self.snapshot, request, people, now, self._timer(None))
+
     def _understood(self, query: str, kinds: Understanding, snapshot: Snapshot) -> Interpretation:
         """Interpret a query of a call that has no switches."""
         kinds, language = kinds & self.config.understanding, self.config.language
         return snapshot.interpret(normalise_query(query), language, kinds, self._queries.is_word)
 
-    def _begin(self, request: SearchRequest) -> SearchState:
+    def _begin(self, request: SearchRequest, people: LivePeople | None) -> SearchState:
+        if request.recommending is not None and HISTORY not in self.snapshot.channels.personal:
+            raise NotSupportedError("this bundle cannot recommend items; train it again")
         budget = self._budget(request.deadline)
         state = SearchState(
             request=request,
@@ -382,10 +410,17 @@ class Engine:
             depths=Depths.of(request, self.config, can_rerank=self.has_reranker),
             budget=budget,
             timer=StageTimer(budget, self._estimates),
+            people=people,
+            now=self._now(request.person),
         )
         if request.rerank_depth and not self.has_reranker:
             state.degradations.append(Degradation.RERANK_UNAVAILABLE)
         return state
+
+    def _now(self, person: Person | None) -> int:
+        """Return the time of a request, in microseconds since 1970."""
+        chosen = None if person is None else person.now
+        return time.time_ns() // 1_000 if chosen is None else chosen
 
     def _budget(self, deadline: float | None, *, has_optional_work: bool = True) -> DeadlineBudget:
         reserved = self.config.answer_milliseconds / 1000

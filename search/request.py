@@ -4,8 +4,8 @@ The server creates requests from protobuf messages; Python callers create them d
 field raises a `RequestError` with the field's path in the contract (the `.proto` files).
 """
 
-from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields
 from functools import cached_property
 
 import numpy as np
@@ -19,9 +19,10 @@ from catalog.items import Item, check_id
 from lexical.suggestions import Kind
 from search import validation
 from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
+from search.people.person import Person, Recommending, check_context, check_person
 from search.ranking.sorting import SortKey, sort_keys
 from search.rules import NO_RULES, Rules
-from search.understanding.interpretation import EVERYTHING, Understanding
+from search.understanding.interpretation import EVERYTHING, UNCURATED, Understanding
 
 # Names of the recall channels, such as "dense" for CHANNEL_DENSE of the contract.
 DENSE = "dense"
@@ -52,7 +53,8 @@ class SearchRequest:
     """A search: recall candidates, rerank the best, return one page.
 
     A request with a filter and an empty query is browsing: the engine lists the items that pass the
-    filter, most popular first.
+    filter, most popular first. A request with `recommending` has no query: the engine recommends
+    items to the person.
 
     Raises:
         RequestError: a field is out of its limits.
@@ -60,6 +62,10 @@ class SearchRequest:
 
     query: str = ""  # what the shopper typed
     _: KW_ONLY
+    recommending: Recommending | None = None  # recommend items; None: search
+    person: Person | None = None  # the person for whom the results are ranked
+    # attributes of the situation, such as {"country": "France"}
+    context: Mapping[str, str] = field(default_factory=dict)
     filter: Filter | None = None  # only items that pass this filter are candidates
     facets: tuple[Facet, ...] = ()  # fields whose values are counted
     rules: Rules = NO_RULES  # a merchandiser's changes to the result
@@ -88,8 +94,10 @@ class SearchRequest:
 
     def __post_init__(self) -> None:
         """Refuse values out of their limits."""
-        if self.filter is None or self.query.strip():
+        if self.recommending is None and (self.filter is None or self.query.strip()):
             validation.check_query(self.query, "query")
+        check_person(self.person)
+        check_context(self.context)
         validation.check_filter(self.filter, "filter")
         validation.check_facets(self.facets)
         validation.check_rules(self.rules)
@@ -112,11 +120,13 @@ class SearchRequest:
     ) -> "SearchRequest":
         """Return a search whose results are ordered by score alone.
 
-        Groups are not collapsed, and results that are out of stock stay where they rank. Golden
-        queries, evaluation and the choice of weights compare such results.
+        Groups are not collapsed, results that are out of stock stay where they rank, and rules of
+        curations are not applied. Golden queries, evaluation and the choice of weights compare such
+        results.
         """
         return cls(
             query,
+            understanding=UNCURATED,
             show_variants=True,
             ignore_stock=True,
             rerank_depth=rerank_depth,
@@ -141,7 +151,7 @@ class SearchRequest:
     @property
     def identity(self) -> str:
         """A text of all fields that define the list of results: all fields but `_PAGE_FIELDS`."""
-        named = (field.name for field in fields(self) if field.name not in _PAGE_FIELDS)
+        named = (known.name for known in fields(self) if known.name not in _PAGE_FIELDS)
         return repr([(name, getattr(self, name)) for name in named])
 
 
@@ -258,6 +268,23 @@ class SuggestRequest:
         check_count(len(self.language), "language", None, MAX_LANGUAGE_CHARACTERS, "characters")
         validation.check_kinds(self.kinds)
         check_range(self.page_size, "page_size", 1, MAX_SUGGESTIONS)
+
+
+@dataclass(frozen=True)
+class ProfileRequest:
+    """What is believed of a person.
+
+    Raises:
+        RequestError: a field is out of its limits, or names nobody.
+    """
+
+    person: Person
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        check_person(self.person)
+        if not (self.person.user_id or self.person.session_id or self.person.history):
+            raise RequestError("person", "names nobody; give a user_id, a session_id or a history")
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,12 @@ from typing import TypeAlias
 import numpy as np
 from jaxtyping import Float32
 
+from behaviour.profile import Profile
 from catalog.facets import FacetCounts
 from catalog.items import Item
 from lexical.highlights import Highlight
 from lexical.suggestions import Kind
+from search.people.reasons import Reason, Signal
 from search.rules import Adjustment, RuleReport
 from search.understanding.interpretation import Interpretation
 
@@ -42,6 +44,7 @@ class Hit:
         highlights: The words of the item that match the query; empty if the request asks for none.
         guessed: Whether the result is a guess: the query has a code that no item has, or no item
             fits. Pinned items and items with a code of the query are no guesses.
+        reasons: Why the item was recommended, the strongest reason first; empty for a search.
     """
 
     item_id: str
@@ -58,6 +61,7 @@ class Hit:
     variant_count: int = 0
     highlights: tuple[Highlight, ...] = ()
     guessed: bool = False
+    reasons: tuple[Reason, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,8 @@ class SearchResult:
         relevant: Estimated number of relevant items among the recalled candidates; None when
             browsing, and if the bundle has no calibration.
         nothing_fits: Whether no candidate is relevant enough, so that all results are guesses.
+        signals: The signals about people that the order of the results is based on.
+        missing: The signals that the request asks for and that are not known.
     """
 
     hits: tuple[Hit, ...]
@@ -122,6 +128,8 @@ class SearchResult:
     interpretation: Interpretation | None = None
     relevant: int | None = None
     nothing_fits: bool = False
+    signals: tuple[Signal, ...] = ()
+    missing: tuple[Signal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -192,4 +200,18 @@ class Suggestions:
     stages: tuple[StageReport, ...]
 
 
-Answer: TypeAlias = SearchResult | Embeddings | Lookup | Suggestions  # any result of the engine
+@dataclass(frozen=True)
+class PersonProfile:
+    """What is believed of a person, and the reports of the stages.
+
+    Attributes:
+        believed: What is believed.
+        stages: One report per stage that ran, in order.
+    """
+
+    believed: Profile
+    stages: tuple[StageReport, ...]
+
+
+# Any result of the engine.
+Answer: TypeAlias = SearchResult | Embeddings | Lookup | Suggestions | PersonProfile

@@ -1,5 +1,9 @@
 """Rules: a merchandiser's changes to the result of one search.
 
+They come with the request, or from the curation that has the query (see `search.curation`). If both
+have rules, all apply, but for two conflicts: the diversity of the request comes first, and a pin of
+the curation is left out if a pin of the request has the same item or position.
+
 The engine takes these steps. Each step changes the result of the step before:
 
 1. Exclusions remove items before recall.
@@ -72,6 +76,22 @@ class Rules:
 NO_RULES = Rules()
 
 
+@dataclass(frozen=True)
+class NamedRules:
+    """Rules with their source."""
+
+    rules: Rules
+    curation_id: str = ""  # the curation that has the rules; "": the request
+
+
+@dataclass(frozen=True)
+class RuleName:
+    """The name of one rule of a search."""
+
+    rule: str  # the rule in its source, such as "pins[2]"
+    curation_id: str = ""  # the source, as in `NamedRules`
+
+
 class Effect(StrEnum):
     """How a rule changed a result."""
 
@@ -86,11 +106,12 @@ class Adjustment:
     """The effect of one rule on one result.
 
     Attributes:
-        rule: The rule, such as "boosts[2]".
+        rule: The rule of the request or the curation, such as "boosts[2]".
         effect: How the rule changed the result.
         score_change: The number that a boost added to the score; 0 for other rules.
         from_position: The position, from 1, before diversity moved the result; 0 for other rules.
         to_position: The position, from 1, after diversity or a pin moved the result; 0 otherwise.
+        curation_id: The id of the curation that has the rule; "" for other rules.
     """
 
     rule: str
@@ -98,6 +119,7 @@ class Adjustment:
     score_change: float = 0.0
     from_position: int = 0
     to_position: int = 0
+    curation_id: str = ""
 
 
 class PinProblem(StrEnum):
@@ -106,6 +128,7 @@ class PinProblem(StrEnum):
     UNKNOWN_ITEM = "unknown item"
     FILTERED_OUT = "filtered out"  # the item does not pass the filter of the request
     EXCLUDED = "excluded"
+    REPLACED = "replaced"  # a pin of the request has the same item or position
 
 
 @dataclass(frozen=True)
@@ -113,14 +136,16 @@ class RuleReport:
     """The effect of one rule on the whole list.
 
     Attributes:
-        rule: The rule, such as "pins[2]".
+        rule: The rule of the request or the curation, such as "pins[2]".
         affected_count: Number of items that the rule changed. An exclusion counts removed items,
             out of all items that pass the filter. A cap counts removed items that rank above the
             next page. A boost counts changed scores, diversity counts moved items, and a pin counts
             1 if its item is placed.
         pin_problem: Why a pin was not placed; None for other rules.
+        curation_id: The id of the curation that has the rule; "" for other rules.
     """
 
     rule: str
     affected_count: int
     pin_problem: PinProblem | None = None
+    curation_id: str = ""

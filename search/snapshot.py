@@ -12,12 +12,14 @@ from base.untrusted import limits
 from catalog.catalogue import Catalogue
 from catalog.items import Item
 from catalog.store import ItemStore
+from lexical.config import LexicalConfig
 from lexical.suggestions import SuggestionIndex
 from search import bundle
 from search.bundle.building import open_held_out
 from search.channels import CHANNELS, ChannelTypes
 from search.channels.base import Allowed
 from search.channels.fusion import Channels
+from search.curation.table import NO_CURATIONS, Curations
 from search.errors import UnknownItemsError
 from search.feature_source import FeatureSource
 from search.identifiers.matching import CodeMatch, find_codes
@@ -27,7 +29,6 @@ from search.result import Hit, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
 from search.understanding.interpretation import Interpretation, Understanding
-from search.understanding.synonyms import Synonyms
 from search.understanding.understanding import QueryUnderstanding
 from search.understanding.words import words_of
 from towers.exact import recall
@@ -49,6 +50,8 @@ class Snapshot:
         identifiers: The codes of items.
         sample: Unit vectors of queries for measuring recall. The index was not tuned on them.
         suggestions: The suggestions of the bundle; None in bundles without suggestions.
+        curations: The curations of the bundle and live curations. `understanding` has their
+            synonyms.
     """
 
     catalogue: Catalogue
@@ -59,6 +62,7 @@ class Snapshot:
     identifiers: Identifiers
     sample: Float32[np.ndarray, "sample dim"]
     suggestions: SuggestionIndex | None = None
+    curations: Curations = NO_CURATIONS
 
     @classmethod
     def open(
@@ -86,15 +90,17 @@ class Snapshot:
         source = FeatureSource.open(directory, catalogue, as_of, manifest.channels, available)
         assert source.channels is not None
         suggestions = directory / bundle.SUGGESTIONS
+        curations = Curations.read(directory / bundle.UNDERSTANDING)
         return cls(
             catalogue,
             source.channels,
             source,
             Popularity.of(catalogue),
-            QueryUnderstanding.of(catalogue, Synonyms.read(directory / bundle.UNDERSTANDING)),
+            QueryUnderstanding.of(catalogue, curations.synonyms),
             Identifiers.of(catalogue),
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
             SuggestionIndex.open(suggestions, len(catalogue)) if suggestions.is_dir() else None,
+            curations,
         )
 
     def changed(
@@ -114,9 +120,16 @@ class Snapshot:
             channels=channels,
             feature_source=replace(self.feature_source, catalogue=catalogue, channels=channels),
             popularity=Popularity.of(catalogue, self.popularity),
-            understanding=self.understanding.extended(added) if added else self.understanding,
+            understanding=(
+                self.understanding.extended(added, catalogue.roles) if added else self.understanding
+            ),
             identifiers=Identifiers.of(catalogue, self.identifiers),
         )
+
+    def curated(self, curations: Curations) -> "Snapshot":
+        """Return a snapshot with other curations."""
+        understanding = replace(self.understanding, synonyms=curations.synonyms)
+        return replace(self, curations=curations, understanding=understanding)
 
     def interpret(
         self, text: str, language: str, kinds: Understanding, is_real: Callable[[str], bool]
@@ -125,8 +138,16 @@ class Snapshot:
         lexical = self.channels.lexical_index
         is_indexed = (lambda _: False) if lexical is None else lexical.has
         pinyin_in = (lambda _: ()) if lexical is None else lexical.pinyin
+        default = LexicalConfig() if lexical is None else lexical.schema.config
         return self.understanding.interpret(
-            text, language, kinds, is_indexed, is_real, self._has_prices, pinyin_in
+            text,
+            language,
+            kinds,
+            is_indexed,
+            is_real,
+            self._has_prices,
+            pinyin_in,
+            default.default_language,
         )
 
     def codes(self, text: str, is_real: Callable[[str], bool]) -> CodeMatch:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from base.errors import InputError
+from behaviour.config import FeedbackConfig
 from live.config import LiveConfig
 from search.config import EngineConfig
 from server.auth.certificates import Certificates
@@ -25,7 +26,8 @@ class ServerConfig:
     """The settings of the server."""
 
     bundle: Path  # directory of the bundle to serve, as `shortlist train` writes it
-    # directory that stores writes to the catalogue, created if missing; None: writes are refused
+    # directory that stores writes to the catalogue and events, created if missing; None: both are
+    # refused
     state: Path | None = None
     config: Path | None = None  # TOML file with any of these settings; flags take precedence
     host: str = "127.0.0.1"  # address to listen on; 0.0.0.0 or :: for every interface
@@ -71,6 +73,8 @@ class ServerConfig:
     engine: EngineConfig = field(default_factory=EngineConfig)  # defaults of recall and reranking
     # when written items become visible, and when they are built into a new bundle
     live: LiveConfig = field(default_factory=LiveConfig)
+    # how long events are kept, and how they are counted
+    feedback: FeedbackConfig = field(default_factory=FeedbackConfig)
 
     def __post_init__(self) -> None:
         self._check_numbers()

@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2
 from opentelemetry.trace import TracerProvider
 
 from base.errors import InputError
+from behaviour.feedback import Feedback
 from bert.compiled import cached_programs, enable_compilation_cache
 from live import bundle_store
 from live.catalogue import LiveCatalogue, open_newest
@@ -63,6 +64,7 @@ class Service:
         suggestion_pool: The thread that answers SuggestionService.
         bundles: The loader of bundles; None before `start`.
         live: The catalogue that takes writes; None before `start` and without `--state`.
+        feedback: Records events; None before `start` and without `--state`.
         admin_port: The port of AdminService; None before `start` and without `--admin-port`.
     """
 
@@ -91,6 +93,7 @@ class Service:
         self._settle_seconds = settle_seconds
         self.bundles: BundleLoader | None = None
         self.live: LiveCatalogue | None = None
+        self.feedback: Feedback | None = None
         self.admin_port: int | None = None
         self._exporter = make_exporter(config.trace_endpoint)
         self._metrics = Metrics()
@@ -191,6 +194,8 @@ class Service:
         await asyncio.to_thread(self.suggestion_pool.close)
         if self.live is not None:
             await asyncio.to_thread(self.live.close)
+        if self.feedback is not None:
+            await asyncio.to_thread(self.feedback.close)
         if (engine := self._engine) is not None:
             await asyncio.to_thread(engine.close)
             _log_caches(engine)
@@ -223,6 +228,7 @@ class Service:
             return BundleLoader(engine, config.bundle, root, *seconds)
         log, compacted = WriteLog.open(config.state), config.state / bundle_store.BUNDLES
         try:
+            self.feedback = Feedback.open(config.state, config.feedback)
             engine = open_newest(config.bundle, log, compacted, config.engine)
             bundles = BundleLoader(engine, config.bundle, root, *seconds)
             self.live = LiveCatalogue(
@@ -236,6 +242,8 @@ class Service:
             )
         except BaseException:
             log.close()
+            if self.feedback is not None:
+                self.feedback.close()
             raise
         bundles.swap_through(self.live.adopt)
         return bundles
@@ -256,7 +264,8 @@ class Service:
 
     async def _add_services(self, bundles: BundleLoader) -> None:
         """Register the services of each port, and report SERVING for them."""
-        parts = Parts(bundles, self.pool, self.suggestion_pool, self.live, self._health)
+        pools = self.pool, self.suggestion_pool
+        parts = Parts(bundles, *pools, self.live, self._health, self.feedback)
         servers = {Port.PUBLIC: self._server}
         if self._admin is not None:
             servers[Port.ADMIN] = self._admin

@@ -25,6 +25,7 @@ install_import_hook(
     [
         "base",
         "catalog",
+        "behaviour",
         "demo",
         "lexical",
         "bert",
@@ -120,6 +121,16 @@ def recall_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
     shutil.copytree(tiny_bundle, directory)
     shutil.rmtree(directory / bundle.RERANK)
     tiny.write_manifest(directory, choose_numerics())
+    return directory
+
+
+@pytest.fixture(scope="session")
+def people_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny bundle with the counts of what shoppers bought (see `tests.shoppers`)."""
+    from tests import shoppers
+
+    directory = tmp_path_factory.mktemp("people") / "bundle"
+    shoppers.write_people_bundle(directory, tiny_bundle, shoppers.purchases())
     return directory
 
 

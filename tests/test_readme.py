@@ -14,13 +14,20 @@ import yaml
 
 from bench.__main__ import BenchConfig
 from catalog.dataset.reading import read_dataset
+from commands.import_exports import ImportConfig
 from commands.main import COMMANDS as CONSOLE_COMMANDS
 from server.cli.check import CheckConfig
 from server.cli.health import HealthConfig
 from server.cli.search import SearchConfig
 from server.config import ServerConfig
-from train.cli.commands import EvaluateConfig, ValidateConfig
+from train.cli.commands import (
+    EvaluateConfig,
+    ExportEventsConfig,
+    ImportEventsConfig,
+    ValidateConfig,
+)
 from train.cli.main import COMMANDS
+from train.evaluation.recommend.evaluate import RecommendConfig
 from train.pipeline.options import FULL, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,6 +90,7 @@ def test_documented_server_commands_parse(given: list[str]) -> None:
 def test_documented_console_commands_parse(given: list[str]) -> None:
     command, rest = given[0], given[1:]
     configs: dict[str, type] = {
+        "import": ImportConfig,
         "validate": ValidateConfig,
         "evaluate": EvaluateConfig,
         "check": CheckConfig,
@@ -90,9 +98,20 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
         "search": SearchConfig,
         "health": HealthConfig,
     }
+    of_events = {"export-events": ExportEventsConfig, "import-events": ImportEventsConfig}
     assert {*configs, "train"} == set(CONSOLE_COMMANDS)
+    if rest[:2] == ["--task", "recommend"]:
+        command, rest = "recommend", rest[2:]
+        configs["recommend"] = RecommendConfig
     if command == "train":
-        rest = rest[1:] if rest[:1] and rest[0] in COMMANDS else rest
+        subcommand, rest = (
+            (rest[0], rest[1:]) if rest[:1] and rest[0] in COMMANDS else ("all", rest)
+        )
+        if subcommand in of_events:
+            tyro.cli(of_events[subcommand], args=rest)
+            return
+        if "--from" in rest:  # `commands` replaces the option before training reads the others
+            rest[rest.index("--from")] = "--data"
         tyro.cli(TrainConfig, args=[word for word in rest if word != "…"], default=FULL)
     else:
         tyro.cli(configs[command], args=rest)
@@ -157,6 +176,8 @@ def test_options_named_in_the_text_exist(
         SearchConfig,
         HealthConfig,
         CheckConfig,
+        ImportConfig,
+        RecommendConfig,
     ):
         with pytest.raises(SystemExit):
             tyro.cli(config, args=["--help"])

@@ -34,6 +34,7 @@ from rerank.model import Reranker, RerankerConfig, save_reranker
 from search import bundle
 from search.bundle import golden
 from search.bundle.building import save_held_out
+from search.bundle.manifest import FIRST_CHANNELS
 from search.config import EngineConfig
 from search.engine import Engine
 from search.feature_source import newest_release
@@ -156,7 +157,9 @@ def write_bundle(
     write_manifest(directory, numerics)
 
 
-def write_manifest(directory: Path, numerics: Numerics) -> None:
+def write_manifest(
+    directory: Path, numerics: Numerics, channels: tuple[str, ...] = FIRST_CHANNELS
+) -> None:
     """Write the golden queries and the manifest of a bundle that has all other files."""
     released = newest_release(ItemStore.read(directory / bundle.ITEMS))
 
@@ -169,6 +172,7 @@ def write_manifest(directory: Path, numerics: Numerics) -> None:
         reports={},
         metrics={},
         files={},
+        channels=channels,
     )
     unfinished = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
     golden.record(unfinished, ["usb c charger", "hdmi"], directory / bundle.GOLDEN)

@@ -67,8 +67,8 @@ class IndexConfig:
     # number of nearest items that recall_target refers to; the default equals serving's default of
     # recall_depth
     depth: int = 200
-    # type of the stored item vectors: bfloat16 takes half the bytes, and rounds cosines to about
-    # three digits
+    # type of the stored item vectors: bfloat16 takes half the bytes, and int8 a quarter; both round
+    # cosines to about three digits
     vectors: Stored = "float32"
 
     def __post_init__(self) -> None:

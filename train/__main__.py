@@ -1,4 +1,4 @@
-"""`python -m train [all|validate|towers|index|mine|rerank|bundle|evaluate] [options]`."""
+"""`python -m train [COMMAND] [options]`; see `COMMANDS` of `train/cli/main.py`."""
 
 import sys
 

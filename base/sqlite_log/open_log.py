@@ -119,6 +119,26 @@ class OpenLog:
                     self.connection.execute("ROLLBACK")
                 raise
 
+    def rewrite(self) -> None:
+        """Write the file anew without the bytes of deleted rows, and empty the WAL.
+
+        The call waits while another process copies the files. No reader may be open.
+
+        Raises:
+            LogError: a file was removed, replaced or cut, or a reader is open.
+        """
+        self.require_files()
+        fcntl.flock(self._wal, fcntl.LOCK_EX)
+        try:
+            self.connection.execute("VACUUM")
+            busy, *_ = self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        finally:
+            fcntl.flock(self._wal, fcntl.LOCK_UN)
+        if busy:
+            raise LogError(f"{self.file.path}: is being read, so it cannot be rewritten; try again")
+        for path in (self.file.path, self.file.wal):  # both files are shorter now
+            self._watch.add(path)
+
     @contextmanager
     def reader(self) -> Iterator[sqlite3.Connection]:
         """Open a connection that reads the log as of now.

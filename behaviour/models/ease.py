@@ -36,7 +36,7 @@ def fit_ease(interactions: Interactions, now: int, config: EaseConfig) -> ItemTo
     used = np.sort(np.argsort(-size, kind="stable")[:most])
     columns = events[:, used]
     weights = ease_weights((columns.T @ columns).toarray(), config.penalty)
-    kept = largest_of_rows(weights, config.neighbours).tocoo()
+    kept = largest_of_rows(sparse.csr_matrix(weights), config.neighbours).tocoo()
     entries = (kept.data, (used[kept.row], used[kept.col]))
     shape = (interactions.items, interactions.items)
     return ItemToItem(sparse.csr_matrix(entries, shape), config.history)

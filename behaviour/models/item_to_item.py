@@ -74,7 +74,7 @@ class ItemToItem:
 
 def largest_of_rows(weights: sparse.csr_matrix, most: int) -> sparse.csr_matrix:
     """Keep the `most` largest absolute values of each row of a sparse matrix, as float32."""
-    weights = sparse.csr_matrix(weights, dtype=np.float32)
+    weights = weights.astype(np.float32)
     weights.eliminate_zeros()
     rows = np.repeat(np.arange(weights.shape[0]), np.diff(weights.indptr))
     order = np.lexsort((-np.abs(weights.data), rows))

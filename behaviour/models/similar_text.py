@@ -32,5 +32,6 @@ def fit_similar_text(
         cosines = np.maximum(vectors[start : start + _BLOCK] @ vectors.T, 0)
         rows = np.arange(len(cosines))
         cosines[rows, start + rows] = 0
-        blocks.append(largest_of_rows(cosines**config.power, config.neighbours))
+        weights = sparse.csr_matrix(cosines**config.power)
+        blocks.append(largest_of_rows(weights, config.neighbours))
     return ItemToItem(sparse.vstack(blocks, format="csr"), config.history)

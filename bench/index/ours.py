@@ -40,9 +40,11 @@ def build_index(
     return index_stored(directory, config, queries)
 
 
-def our_index(directory: Path, file: Path, k: int, queries: np.ndarray) -> OpenIndex:
-    """Open our index with vectors in bfloat16."""
-    built = built_index(directory, file, queries, k, "bfloat16")
+def our_index(
+    directory: Path, file: Path, k: int, queries: np.ndarray, stored: Stored
+) -> OpenIndex:
+    """Open our index with vectors of a type."""
+    built = built_index(directory, file, queries, k, stored)
     index = open_index(built)
     assert isinstance(index, scann.ScannIndex)
 

@@ -8,7 +8,8 @@ and code in lower case. A typo swaps two neighbouring characters, or drops, doub
 character.
 
 An identifier is an item_id, one of the identifiers, or a value of an attribute that is a code (see
-`search.identifiers`) of at least five characters. It is asked as it is written, with its letters
+`search.identifiers`) of at least five characters. A value that more than ten items share, such as
+64-bit, is no identifier. It is asked as it is written, with its letters
 and digits joined, with a space, a hyphen or a dot between the runs of letters and digits, and by
 its digits alone if it has at least four. The first result must have the identifier in this form. A
 made-up code is an identifier with other digits, of which no item has any form.
@@ -35,6 +36,7 @@ from search.identifiers.codes import (
     part_forms,
     pieces,
 )
+from search.identifiers.table import MOST_SHARED
 from search.request import DENSE, LEXICAL, RetrieveRequest, SearchRequest
 from search.result import Hit
 
@@ -107,8 +109,15 @@ def print_identifiers(engine: Engine, config: CodesConfig, chance: random.Random
     """Print how often identifiers come first, and how often made-up codes are marked."""
     catalogue = engine.snapshot.catalogue
 
+    shared = Counter(
+        normal_form(code)
+        for row in range(len(engine.store))
+        for code in attribute_codes(catalogue.item(row))
+    )
+
     def codes_of(item: Item) -> list[str]:
-        codes = (*own_codes(item), *attribute_codes(item))
+        of_item = (c for c in attribute_codes(item) if shared[normal_form(c)] <= MOST_SHARED)
+        codes = (*own_codes(item), *of_item)
         return [code for code in codes if len(normal_form(code)) >= _MIN_CODE]
 
     rows = chance.choices(range(len(engine.store)), k=4 * config.identifiers)

@@ -19,14 +19,25 @@ _GROUPING = re.compile(rf"[{_GROUP_SIGNS}]")
 
 
 @dataclass
-class _Forms:
+class NumberForms:
     """The forms of the numbers in one column."""
 
     comma: bool = False  # a number has a comma that can only be decimal
     point: bool = False  # a number has a point that can only be decimal
     unclear: str | None = None  # the first number that can be read in both ways
 
+    @property
+    def commas_are_decimal(self) -> bool:
+        """Whether commas are decimal, and points and spaces group thousands."""
+        return self.comma and not self.point
+
+    @property
+    def can_be_read_in_both_ways(self) -> bool:
+        """Whether a sign may be decimal or may group thousands, and no other number tells."""
+        return self.unclear is not None and not self.comma and not self.point
+
     def add(self, cells: Iterable[str]) -> None:
+        """Take the forms of more numbers."""
         for cell in cells:
             if "," not in cell and "." not in cell:
                 continue
@@ -49,17 +60,17 @@ def columns_with_decimal_commas(
         names: The columns of numbers.
         problems: Takes an error for each column that can be read in both ways.
     """
-    forms = {name: _Forms() for name in names}
+    forms = {name: NumberForms() for name in names}
     for batch in csv_batches(path, dialect):
         for name in forms.keys() & batch.columns.keys():
             forms[name].add(batch.columns[name])
     for name, form in forms.items():
-        if form.unclear is not None and not form.comma and not form.point:
+        if form.can_be_read_in_both_ways:
             problems.error(
                 f"{path.name}, column {name}: {quote(form.unclear)} has a sign that may be decimal "
                 "or may group thousands; write numbers without groups, such as 1234 or 1.23"
             )
-    return frozenset(name for name, form in forms.items() if form.comma and not form.point)
+    return frozenset(name for name, form in forms.items() if form.commas_are_decimal)
 
 
 def with_decimal_points(cells: list[str]) -> list[str]:

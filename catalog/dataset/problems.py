@@ -1,12 +1,13 @@
 """Collect the errors and warnings of a dataset, each with its file and line or row."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int
 
 MAX_EXAMPLES = 4  # maximum number of rows that a message names besides the first row
+MAX_PROBLEMS_SHOWN = 30  # maximum number of problems in the message of an error
 MAX_VALUE_CHARACTERS = 60  # maximum number of characters of a value in a message
 
 
@@ -78,6 +79,20 @@ class Problems:
             more = ", …" if len(rows) > 1 + MAX_EXAMPLES else ""
             text += f" ({len(rows):,} {source.unit}s in all, also {', '.join(others)}{more})"
         self.error(text)
+
+
+def listed(subject: str, problems: Sequence[str]) -> str:
+    """Return the message of an error: the number of problems of a subject, then a line for each.
+
+    Args:
+        subject: What has the problems, such as `dataset my-shop`.
+        problems: Each text names the file, row and column, and says what to do.
+    """
+    lines = [f"  - {problem}" for problem in problems[:MAX_PROBLEMS_SHOWN]]
+    if len(problems) > MAX_PROBLEMS_SHOWN:
+        lines.append(f"  - and {count(len(problems) - MAX_PROBLEMS_SHOWN, 'more problem')}")
+    counted = "lines and rows are counted from 1, a csv's header is line 1"
+    return "\n".join([f"{subject}: {count(len(problems), 'problem')} ({counted})", *lines])
 
 
 def quote(value: object) -> str:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from base.errors import InputError
 from catalog.attribute_roles import AttributeRoles
 from catalog.dataset.files import SUFFIXES, RawTable, parquet_files, read_file
-from catalog.dataset.problems import Problems, count, quote
+from catalog.dataset.problems import Problems, count, listed, quote
 from catalog.dataset.texts import complete_categories
 from catalog.dataset.validation import (
     check_judgments,
@@ -27,8 +27,6 @@ from catalog.dataset.validation import (
 from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
 from catalog.schema import ITEMS, NUMBER, SCHEMAS, DatasetInfo, Schema
-
-MAX_PROBLEMS_SHOWN = 30  # maximum number of problems in the message of a DatasetError
 
 _INFO_FILE = "dataset.json"
 _ROLES = tuple(role.name for role in fields(AttributeRoles))
@@ -46,14 +44,7 @@ class DatasetError(InputError):
                 files and rows of parquet files are counted from 1; a csv's header is line 1.
         """
         self.problems = tuple(problems)
-        shown = [f"  - {problem}" for problem in self.problems[:MAX_PROBLEMS_SHOWN]]
-        if len(self.problems) > MAX_PROBLEMS_SHOWN:
-            shown.append(
-                f"  - and {count(len(self.problems) - MAX_PROBLEMS_SHOWN, 'more problem')}"
-            )
-        total = count(len(self.problems), "problem")
-        counted = "lines and rows are counted from 1, a csv's header is line 1"
-        super().__init__("\n".join([f"dataset {directory}: {total} ({counted})", *shown]))
+        super().__init__(listed(f"dataset {directory}", self.problems))
 
 
 @dataclass(frozen=True)

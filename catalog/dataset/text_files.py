@@ -17,6 +17,8 @@ from catalog.dataset.problems import quote
 # Allow long csv cells: the default limit of the standard library is 128 KiB.
 csv.field_size_limit(2**31 - 1)
 
+UTF_8 = "utf-8-sig"  # skips the byte order mark that spreadsheets write
+
 _BATCH_ROWS = 65_536  # maximum number of rows that are in memory as Python objects
 _BLANK = " \t\r\n"
 _DELIMITERS = (",", ";", "\t", "|")
@@ -45,45 +47,55 @@ class Dialect:
         return self.delimiter != ","
 
 
-def csv_dialect(path: Path, names: Collection[str]) -> Dialect:
+def csv_dialect(
+    path: Path,
+    names: Collection[str],
+    *,
+    encoding: str = UTF_8,
+    key: Callable[[str], str] = str.strip,
+) -> Dialect:
     """Find the dialect of a csv file: the delimiter with which the header has most known names.
 
-    A first line such as `sep=;`, which Excel reads and writes, names the delimiter.
+    Of several such delimiters, it is the one that makes most cells. A first line such as `sep=;`,
+    which Excel reads and writes, names the delimiter.
 
     Args:
-        path: The file, UTF-8 with or without a byte order mark.
+        path: The file.
         names: Known names of columns.
+        encoding: The encoding of the file; the default is UTF-8 with or without a byte order mark.
+        key: Returns the form in which a name of the header is looked up among the known names.
 
     Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+        UnicodeDecodeError: the file has another encoding.
     """
-    with _open_text(path) as handle:
+    with open_text(path, encoding) as handle:
         header = handle.readline()
     if header[:4].lower() == "sep=" and len(header.strip("\r\n")) == 5:
         return Dialect(header[4], 2)
 
-    def known(delimiter: str) -> int:
+    def known(delimiter: str) -> tuple[int, int]:
         cells = next(csv.reader([header], delimiter=delimiter), [])
-        return len({cell.strip() for cell in cells} & set(names))
+        return len({key(cell) for cell in cells} & set(names)), len(cells)
 
     return Dialect(max(_DELIMITERS, key=known), 1)
 
 
-def csv_batches(path: Path, dialect: Dialect) -> Iterator[RowBatch]:
+def csv_batches(path: Path, dialect: Dialect, encoding: str = UTF_8) -> Iterator[RowBatch]:
     """Read a csv file whose header names the columns.
 
     Args:
-        path: The file, UTF-8 with or without a byte order mark.
+        path: The file.
         dialect: The dialect of the file, as `csv_dialect` returns it.
+        encoding: The encoding of the file; the default is UTF-8 with or without a byte order mark.
 
     Yields:
         At least one batch, which may have no rows. Blank lines are skipped.
 
     Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+        UnicodeDecodeError: the file has another encoding.
         csv.Error: quotes are unbalanced, so the rest cannot be read; the message names the line.
     """
-    with _open_text(path) as handle:
+    with open_text(path, encoding) as handle:
         for _ in range(1, dialect.first_line):
             handle.readline()
         reader = csv.reader(handle, delimiter=dialect.delimiter, strict=True)
@@ -122,20 +134,23 @@ def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> RowBatch
     return RowBatch(names, columns, [line for line, _ in chunk], broken)
 
 
-def jsonl_batches(path: Path, reads: Callable[[str], bool]) -> Iterator[RowBatch]:
+def jsonl_batches(
+    path: Path, reads: Callable[[str], bool], encoding: str = UTF_8
+) -> Iterator[RowBatch]:
     """Read a file of one JSON object per line, gzipped if its name ends in `.gz`.
 
     Args:
-        path: The file, UTF-8 with or without a byte order mark.
+        path: The file.
         reads: Returns whether to read the values of a key.
+        encoding: The encoding of the file; the default is UTF-8 with or without a byte order mark.
 
     Yields:
         At least one batch, which may have no rows. Blank lines are skipped.
 
     Raises:
-        UnicodeDecodeError: the file is not UTF-8.
+        UnicodeDecodeError: the file has another encoding.
     """
-    with _open_text(path) as handle:
+    with open_text(path, encoding) as handle:
         numbered = enumerate(handle, start=1)
         while True:
             chunk = list(islice(numbered, _BATCH_ROWS))
@@ -168,7 +183,7 @@ def _jsonl_batch(chunk: list[tuple[int, str]], reads: Callable[[str], bool]) -> 
 
 def first_line_not_utf8(path: Path) -> int:
     """Return the number of the first line that is not UTF-8."""
-    with _open_bytes(path) as handle:
+    with open_bytes(path) as handle:
         for number, line in enumerate(handle, start=1):
             try:
                 line.decode("utf-8")
@@ -177,13 +192,14 @@ def first_line_not_utf8(path: Path) -> int:
     raise AssertionError(f"{path} is UTF-8")
 
 
-def _open_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
+def open_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
+    """Open a file, which is gzipped if its name ends in `.gz`."""
     return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
 
 
 @contextmanager
-def _open_text(path: Path) -> Iterator[IO[str]]:
-    # utf-8-sig skips the byte order mark that spreadsheets write. The csv reader needs the original
-    # line ends, so newline is "".
-    with _open_bytes(path) as raw, TextIOWrapper(raw, "utf-8-sig", newline="") as text:
+def open_text(path: Path, encoding: str = UTF_8) -> Iterator[IO[str]]:
+    """Open a text file, which is gzipped if its name ends in `.gz`; line ends are kept."""
+    # The csv reader needs the original line ends, so newline is "".
+    with open_bytes(path) as raw, TextIOWrapper(raw, encoding, newline="") as text:
         yield text

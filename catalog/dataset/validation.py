@@ -19,9 +19,10 @@ from catalog.schema import ITEMS, NUMBER, TEXT, VECTOR, WHOLE, Column
 # The text columns that models read.
 _MODEL_TEXTS = tuple(f.name for f in ITEM_FIELDS if f.text_position is not None and f.type is str)
 # Matches an HTML tag or character reference. The pattern means the same in RE2 and in Python.
-_MARKUP = (
-    r"</?(?:a|b|br|center|div|em|font|h[1-6]|hr|i|img|li|ol|p|script|small|span|strong|style|sub|sup"
-    r"|table|tbody|td|th|tr|u|ul)(?:\s[^<>]*)?/?>"
+MARKUP = (
+    r"</?(?:a|article|b|blockquote|br|center|code|dd|div|dl|dt|em|figure|font|footer|h[1-6]|header|hr"
+    r"|i|iframe|img|li|ol|p|pre|s|script|section|small|span|strong|style|sub|sup|table|tbody|td|tfoot"
+    r"|th|thead|tr|u|ul|video)(?:\s[^<>]*)?/?>"
     r"|&(?:amp|lt|gt|quot|apos|nbsp|reg|trade|copy|deg|[aeiou](?:acute|grave|uml|circ)|#\d{1,6}"
     r"|#x[0-9a-fA-F]{1,5});"
 )
@@ -100,10 +101,10 @@ def _check_column(raw: RawTable, column: Column, problems: Problems) -> None:
 
 def _check_markup(raw: RawTable, name: str, problems: Problems) -> None:
     """Warn about HTML, because models and the lexical index read tags as words."""
-    rows = true_rows(pc.match_substring_regex(_column(raw, name), _MARKUP))
+    rows = true_rows(pc.match_substring_regex(_column(raw, name), MARKUP))
     if len(rows):
         first = int(rows[0])
-        match = re.search(_MARKUP, raw.table[name][first].as_py())
+        match = re.search(MARKUP, raw.table[name][first].as_py())
         shown = quote(match[0]) if match is not None else "a tag"
         problems.warning(
             f"{raw.source.where(first)}, column {name}: {count(len(rows), raw.source.unit)} with "

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/timestamppb"
 
 	statuspb "google.golang.org/genproto/googleapis/rpc/status"
 
@@ -120,6 +121,7 @@ type call struct {
 func (all suite) methods() []call {
 	items := pb.NewCatalogServiceClient(all.served)
 	retrievals := pb.NewRetrievalServiceClient(all.served)
+	curations := pb.NewCurationServiceClient(all.served)
 	input := &pb.EmbedInput{Input: &pb.EmbedInput_Query{Query: query}}
 	return []call{
 		{"Search", all.token, func(ctx context.Context) (bool, error) {
@@ -147,6 +149,11 @@ func (all suite) methods() []call {
 			response, err := suggestions.Suggest(ctx, &pb.SuggestRequest{Prefix: query[:3]})
 			return notEmpty(len(response.GetSuggestions()), err)
 		}},
+		{"Recommend", all.token, func(ctx context.Context) (bool, error) {
+			recommendations := pb.NewRecommendServiceClient(all.served)
+			response, err := recommendations.Recommend(ctx, &pb.RecommendRequest{})
+			return notEmpty(len(response.GetResults()), err)
+		}},
 		{"GetItem", all.token, func(ctx context.Context) (bool, error) {
 			response, err := items.GetItem(ctx, &pb.GetItemRequest{ItemId: all.itemID})
 			return response.GetItem() != nil, err
@@ -162,6 +169,26 @@ func (all suite) methods() []call {
 		}},
 		{"DeleteItems", all.token, func(ctx context.Context) (bool, error) {
 			return erase(ctx, all.served, "go-lamp")
+		}},
+		{"SetCuration", all.token, func(ctx context.Context) (bool, error) {
+			plugs := &pb.SynonymRule{Line: "plug, charger"}
+			content := &pb.SetCurationRequest_Synonyms{Synonyms: plugs}
+			response, err := curations.SetCuration(ctx, &pb.SetCurationRequest{Content: content})
+			return response.GetCuration() != nil, err
+		}},
+		{"ListCurations", all.token, func(ctx context.Context) (bool, error) {
+			request := &pb.ListCurationsRequest{Query: "plug"}
+			response, err := curations.ListCurations(ctx, request)
+			return notEmpty(len(response.GetCurations()), err)
+		}},
+		{"RecordEvents", all.token, func(ctx context.Context) (bool, error) {
+			view := &pb.Event{
+				EventId: "go-3", Time: timestamppb.Now(), Type: pb.EventType_EVENT_TYPE_VIEW, ItemId: all.itemID,
+			}
+			feedback := pb.NewFeedbackServiceClient(all.served)
+			request := &pb.RecordEventsRequest{Events: []*pb.Event{view}}
+			response, err := feedback.RecordEvents(ctx, request)
+			return response.GetSequence() > 0, err
 		}},
 		{"GetStatus", all.token, func(ctx context.Context) (bool, error) {
 			operator := pb.NewAdminServiceClient(all.admin)

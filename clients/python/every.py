@@ -21,15 +21,22 @@ import grpc
 from google.rpc import error_details_pb2
 
 from shortlist.client import ShortlistError
+from shortlist.requests import event
 from shortlist.v1 import admin_service_pb2 as admin
 from shortlist.v1 import catalog_service_pb2 as catalog
+from shortlist.v1 import curation_service_pb2 as curation
+from shortlist.v1 import feedback_service_pb2 as feedback
+from shortlist.v1 import recommend_service_pb2 as recommend
 from shortlist.v1 import rerank_service_pb2 as rerank
 from shortlist.v1 import retrieval_service_pb2 as retrieval
 from shortlist.v1 import search_service_pb2 as search
 from shortlist.v1 import suggestion_service_pb2 as suggestion
 from shortlist.v1.admin_service_pb2_grpc import AdminServiceStub
 from shortlist.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from shortlist.v1.curation_service_pb2_grpc import CurationServiceStub
+from shortlist.v1.feedback_service_pb2_grpc import FeedbackServiceStub
 from shortlist.v1.item_pb2 import Item
+from shortlist.v1.recommend_service_pb2_grpc import RecommendServiceStub
 from shortlist.v1.rerank_service_pb2_grpc import RerankServiceStub
 from shortlist.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.v1.search_service_pb2_grpc import SearchServiceStub
@@ -52,7 +59,7 @@ served = grpc.insecure_channel(flags.address)
 plain = grpc.insecure_channel(flags.plain_address)
 searches, retrievals = SearchServiceStub(served), RetrievalServiceStub(served)
 items, reranks = CatalogServiceStub(served), RerankServiceStub(served)
-suggestions = SuggestionServiceStub(served)
+suggestions, curations = SuggestionServiceStub(served), CurationServiceStub(served)
 raising = CatalogServiceStub(grpc.insecure_channel(flags.raising_address))
 operator = AdminServiceStub(grpc.insecure_channel(flags.admin_address))
 
@@ -119,6 +126,8 @@ def fail(name: str) -> object:
 
 SEARCH_REQUEST = search.SearchRequest(query=QUERY)
 LAMP = Item(item_id="python-lamp", title="Brass reading lamp")
+PLUGS = curation.SynonymRule(line="plug, charger")
+VIEW = event("view", LAMP.item_id, event_id="python-3")
 CANDIDATES = [rerank.RerankCandidate(item_id=flags.item_id)]
 CALLS: dict[str, Callable[[], object]] = {
     "Search": lambda: ask(searches.Search, SEARCH_REQUEST).results,
@@ -140,6 +149,9 @@ CALLS: dict[str, Callable[[], object]] = {
     "Suggest": lambda: (
         ask(suggestions.Suggest, suggestion.SuggestRequest(prefix=QUERY[:3])).suggestions
     ),
+    "Recommend": lambda: (
+        ask(RecommendServiceStub(served).Recommend, recommend.RecommendRequest()).results
+    ),
     "GetItem": lambda: ask(items.GetItem, catalog.GetItemRequest(item_id=flags.item_id)).HasField(
         "item"
     ),
@@ -148,6 +160,20 @@ CALLS: dict[str, Callable[[], object]] = {
     ),
     "UpsertItems": lambda: upsert(items, LAMP),
     "DeleteItems": delete,
+    "SetCuration": lambda: ask(
+        curations.SetCuration, curation.SetCurationRequest(synonyms=PLUGS)
+    ).HasField("curation"),
+    "ListCurations": lambda: (
+        ask(curations.ListCurations, curation.ListCurationsRequest(query="plug")).curations
+    ),
+    "RecordEvents": lambda: (
+        (
+            ask(
+                FeedbackServiceStub(served).RecordEvents,
+                feedback.RecordEventsRequest(events=[VIEW]),
+            )
+        ).sequence
+    ),
     "GetStatus": lambda: ask(operator.GetStatus, admin.GetStatusRequest()).HasField("bundle"),
     "a search without a query": lambda: ask(searches.Search, search.SearchRequest()),
     "a write without an id": lambda: upsert(items, Item(title="A lamp")),

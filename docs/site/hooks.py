@@ -22,6 +22,7 @@ PACKAGES = {
     "shortlist": "protos/shortlist",
     "base": "base",
     "catalog": "catalog",
+    "behaviour": "behaviour",
     "lexical": "lexical",
     "bert": "bert",
     "towers": "towers",

@@ -11,7 +11,9 @@ from live import bundle_store
 from live.bundle_store import State
 from live.compaction import CompactionError
 from live.config import LiveConfig
+from live.indexing.curations import LiveCurations
 from live.indexing.delta_index import DeltaIndex
+from live.log.curations import CurationChange, CurationVersion
 from live.log.write_ahead_log import Acknowledgement, Outcome, Write, WriteLog
 from live.recall_monitor import RecallMonitor
 from search.engine import Engine
@@ -29,6 +31,7 @@ class ActiveIndex:
 
     Attributes:
         delta_index: The delta index in use; `adopt` replaces it.
+        curations: The live curations, which the engine in use has; `curate` replaces them.
         recall_monitor: Recall of the engine in use.
     """
 
@@ -54,6 +57,7 @@ class ActiveIndex:
 
         Raises:
             BundleError: the engine's bundle includes writes that the log lacks.
+            LogError: the curations of the log cannot be read.
         """
         self._engine_handle = engine_handle
         self._log = log
@@ -62,7 +66,9 @@ class ActiveIndex:
         self._open_index = open_index
         self._writing = threading.Lock()  # held to append to the log and to apply its writes
         self._showing = threading.Lock()  # held to make items visible
+        self.curations = LiveCurations()
         self.delta_index = open_index(engine_handle.engine, scratch)
+        self._apply_curations(self.delta_index)
         with suppress(StorageError):  # the next call of `show` fails too, or succeeds
             self._replay(self.delta_index)
         self.recall_monitor = self._monitor(engine_handle.engine)
@@ -82,7 +88,7 @@ class ActiveIndex:
         with self._writing:
             delta_index = self.delta_index
             if delta_index.applied < self._log.sequence:
-                self._apply_log(delta_index)  # earlier writes that failed to apply
+                self._catch_up(delta_index)  # earlier writes that failed to apply
             outcomes = self._log.append(writes, delta_index.has)
             durable = [
                 (outcome, write)
@@ -94,8 +100,31 @@ class ActiveIndex:
                 delta_index.apply(new)
             elif any(outcome.sequence > delta_index.applied for outcome, _ in durable):
                 # An earlier `append` failed after its writes were durable: apply them now.
-                self._apply_log(delta_index)
+                self._catch_up(delta_index)
         return outcomes
+
+    def curate(self, change: CurationChange) -> Acknowledgement:
+        """Make a change of a curation durable, and let searches use it.
+
+        Raises:
+            RequestError: the change does not fit the other curations or the catalogue.
+            LogError: the file cannot be written.
+            Exception: as from `WriteLog.curate`, if the change is refused.
+        """
+        with self._writing:
+            delta_index = self.delta_index
+            if delta_index.applied < self._log.sequence:
+                self._catch_up(delta_index)
+            snapshot = delta_index.engine.snapshot
+
+            def check(version: CurationVersion) -> None:
+                live_rules = snapshot.curations.live_rules
+                self.curations.check(change, version, live_rules, snapshot.catalogue.roles)
+
+            acknowledgement = self._log.curate(change, check)
+            if acknowledgement.sequence > delta_index.applied:
+                self._catch_up(delta_index)
+        return acknowledgement
 
     def show(self, most: int) -> None:
         """Make at most `most` pending items visible."""
@@ -131,7 +160,7 @@ class ActiveIndex:
             with self._showing:
                 self._replay(delta_index)  # the few writes since the first replay
                 with self._writing:
-                    self._apply_log(delta_index)  # the last writes; their items stay pending
+                    self._catch_up(delta_index)  # the last writes; their items stay pending
                     old = self.delta_index
                     if instead_of not in (None, old.engine):
                         raise CompactionError("another bundle came into use meanwhile")
@@ -165,6 +194,16 @@ class ActiveIndex:
         while delta_index.pending:
             delta_index.show(_REPLAY_ITEMS, known)
 
+    def _catch_up(self, delta_index: DeltaIndex) -> None:
+        """Apply everything in the log that a delta index lacks, while no write is made."""
+        self._apply_curations(delta_index)
+        self._apply_log(delta_index)
+
+    def _apply_curations(self, delta_index: DeltaIndex) -> None:
+        later = self._log.curations(after=self.curations.sequence)
+        self.curations = self.curations.changed(later, self._log.path)
+        delta_index.curate(self.curations.curations)
+
     def _apply_log(self, delta_index: DeltaIndex) -> None:
         """Apply the log's writes that a delta index lacks.
 
@@ -177,3 +216,5 @@ class ActiveIndex:
         delta_index.applied = max(delta_index.applied, included)
         changes = self._log.changes(after=delta_index.applied)
         delta_index.apply((change.sequence, change) for change in changes)
+        # The last writes may have changed curations only.
+        delta_index.applied = max(delta_index.applied, state.sequence)

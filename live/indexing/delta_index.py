@@ -26,6 +26,7 @@ from live.log.write_ahead_log import Change, Write
 from search.bundle import Manifest
 from search.channels.base import AddedRows
 from search.channels.fusion import Channels, ChannelsWriter
+from search.curation.curation import Curation
 from search.engine import Engine
 from search.runtime.batching import CallContext, call_scope
 from search.snapshot import Snapshot
@@ -114,6 +115,12 @@ class DeltaIndex:
             # Assign last: if anything above fails, the same writes can be applied again.
             self._dead += changes.dead
             self.engine.snapshot, self.applied = snapshot, applied
+
+    def curate(self, curations: Sequence[Curation]) -> None:
+        """Let searches use other live curations; no other thread may call this meanwhile."""
+        curated = self.engine.snapshot.curations.with_live(curations)  # slow, so without the lock
+        with self._lock:
+            self.engine.snapshot = self.engine.snapshot.curated(curated)
 
     def show(self, most: int, known: Snapshot | None = None) -> int:
         """Make pending items visible; return how many items were tried.

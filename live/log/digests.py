@@ -13,6 +13,7 @@ from typing import TypeAlias
 
 from base.sqlite_log.file import CONTENT_COLUMN
 from base.sqlite_log.statements import DIGEST_BYTES, digest
+from live.log.curations import CurationRow
 
 # A row of the table `items`: sequence, item id, fields, whether they are the whole item, and digest
 ItemRow: TypeAlias = tuple[int, str, str | None, int, bytes]
@@ -30,9 +31,9 @@ def item_digest(sequence: object, item_id: object, fields: object, whole: object
     return digest(f"item {sequence} {whole!r} {item_id}\0{fields}")
 
 
-def content_sum(items: Iterable[ItemRow], requests: Iterable[RequestRow]) -> int:
-    """Return the sum of the digests of some rows."""
-    total = sum(int.from_bytes(row[-1]) for row in items)
+def content_sum(rows: Iterable[ItemRow | CurationRow], requests: Iterable[RequestRow]) -> int:
+    """Return the sum of the digests of some rows; each row but a request has its own digest."""
+    total = sum(int.from_bytes(row[-1]) for row in rows)
     for sequence, request_id, request in requests:
         total += int.from_bytes(digest(f"request {sequence} {request_id}\0{request!r}"))
     return total

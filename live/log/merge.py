@@ -76,8 +76,7 @@ def _after(change: Change, *stores: ItemStore | None) -> Item | None:
     if change.whole:
         return Item(change.item_id, **fields)
     for store in stores:
-        row = -1 if store is None else store.row(change.item_id)
-        if store is not None and row >= 0:
+        if store is not None and (row := store.row(change.item_id)) >= 0:
             return store.item(row).changed(fields)
     return None
 

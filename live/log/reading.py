@@ -4,13 +4,17 @@ import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from base.sqlite_log import high_water_mark
 from base.sqlite_log.file import CopyFile, LogError, LogFile, LogFormat, NoLogError
+from base.sqlite_log.high_water_mark import HighWaterMark
 from base.sqlite_log.statements import select_in
-from live.log import high_water_mark
+from live.log import curations
+from live.log.curations import CurationRow, CurationVersion
 from live.log.digests import (
     ITEM_COLUMN,
     ItemRow,
@@ -20,13 +24,13 @@ from live.log.digests import (
     item_digest,
 )
 from live.log.fields import from_json
-from live.log.high_water_mark import HighWaterMark
 
 FILE = "writes.sqlite3"
+MARK = "writes.mark"
 
 _FORMAT = LogFormat(
     application_id=0x53484C47,  # "SHLG"
-    version=2,
+    version=3,
     tables=(
         # The sequence is the key, so that a replay reads the file from start to end. The column
         # `fields` is a JSON object, or null for a deleted item.
@@ -34,11 +38,13 @@ _FORMAT = LogFormat(
         f" fields TEXT, whole INTEGER NOT NULL, {ITEM_COLUMN})",
         "CREATE TABLE requests (sequence INTEGER PRIMARY KEY, request_id TEXT NOT NULL UNIQUE,"
         " digest BLOB NOT NULL)",
+        curations.TABLE,
+        curations.INDEX,
     ),
-    upgrades=MappingProxyType({1: add_digests}),
+    upgrades=MappingProxyType({1: add_digests, 2: curations.add_table}),
     directory="give the directory that a server uses as --state",
     other_directory="give another --state",
-    restart=f"move it and {high_water_mark.FILE} away to start from the bundle alone",
+    restart=f"move it and {MARK} away to start from the bundle alone",
 )
 
 
@@ -61,6 +67,8 @@ class LogSnapshot:
     id: str  # unique id of the log
     sequence: int  # sequence number of the last write; 0 before the first write
     changes: tuple[Change, ...]  # one change per item that was ever written, ordered by sequence
+    # the latest version of each curation, ordered by revision; also of deleted curations
+    curations: tuple[CurationVersion, ...] = ()
 
 
 def log_file(directory: Path) -> LogFile:
@@ -70,7 +78,7 @@ def log_file(directory: Path) -> LogFile:
 
 def mark_path(directory: Path) -> Path:
     """Return the path of the high-water mark of the log in a directory."""
-    return directory.resolve() / high_water_mark.FILE
+    return directory.resolve() / MARK
 
 
 def read(directory: Path, *, copy_file: CopyFile = shutil.copyfile) -> LogSnapshot:
@@ -91,7 +99,12 @@ def read(directory: Path, *, copy_file: CopyFile = shutil.copyfile) -> LogSnapsh
             with file.copy(copy_file) as copy:
                 check(file, copy, mark)
                 end = head(copy)
-                return LogSnapshot(end.id, end.sequence, tuple(changes(file, copy, after=0)))
+                return LogSnapshot(
+                    end.id,
+                    end.sequence,
+                    tuple(changes(file, copy, after=0)),
+                    tuple(curations.latest(file, copy, after=0)),
+                )
         except NoLogError as error:
             raise lost(file, mark, 0) if mark.sequence else error from None
 
@@ -180,7 +193,10 @@ def check(file: LogFile, connection: sqlite3.Connection, mark: HighWaterMark) ->
     if first < 1 or end.sequence - first + 1 != count:
         raise file.damaged("the sequence of requests has gaps")
     requests = connection.execute("SELECT * FROM requests")
-    content = content_digest(content_sum(_items(file, connection, end.sequence), requests))
+    rows: Iterator[ItemRow | CurationRow] = chain(
+        _items(file, connection, end.sequence), _curations(file, connection, end.sequence)
+    )
+    content = content_digest(content_sum(rows, requests))
     if content != end.content:
         raise file.damaged("its rows are not those that were written")
     acknowledged = end.sequence if end.id == mark.log else 0
@@ -196,6 +212,14 @@ def _items(file: LogFile, connection: sqlite3.Connection, last: int) -> Iterator
         yield _intact(file, row)
 
 
+def _curations(file: LogFile, connection: sqlite3.Connection, last: int) -> Iterator[CurationRow]:
+    """Check and yield all rows of the table `curations`."""
+    for row in connection.execute("SELECT * FROM curations"):
+        if not 1 <= row[0] <= last:
+            raise file.damaged(f"curation {row[1]!r} belongs to no known write")
+        yield curations.intact(file, row)
+
+
 def lost(file: LogFile, mark: HighWaterMark, last: int) -> LogError:
     """Return the error for a log that lacks acknowledged writes.
 
@@ -204,8 +228,4 @@ def lost(file: LogFile, mark: HighWaterMark, last: int) -> LogError:
         mark: The last acknowledged write.
         last: Sequence number of the last write that the log has; 0 if another log replaced it.
     """
-    return LogError(
-        f"{file.path}: has {last:,} of {mark.sequence:,} acknowledged writes (lost: "
-        f"{mark.sequence - last:,}); restore the log from a copy, or remove "
-        f"{mark_path(file.path.parent)} to go on without the lost writes"
-    )
+    return high_water_mark.lost(file, mark_path(file.path.parent), mark, last)

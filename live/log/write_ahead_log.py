@@ -1,15 +1,15 @@
 """The write-ahead log of the catalogue: all changes since the bundle was built.
 
-Only an item's latest state matters, so the log has one row per changed item. The log also stores
-request ids, so that a repeated write changes nothing. A write is on the disk before `append`
-returns.
+Only an item's latest state matters, so the log has one row per changed item. The log also has the
+latest versions of curations, and it stores request ids, so that a repeated write changes nothing. A
+write is on the disk before `append` or `curate` returns.
 """
 
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TypeAlias
@@ -18,12 +18,13 @@ from base.errors import RequestError
 from base.failpoints import failpoint
 from base.locks import DirectoryLock
 from base.sqlite_log.file import LogError, NoLogError, make_directory
+from base.sqlite_log.high_water_mark import HighWaterMark, MarkFile
 from base.sqlite_log.open_log import OpenLog
 from base.sqlite_log.statements import digest, insert, select_in
-from live.log import reading
+from live.log import curations, reading
+from live.log.curations import KEPT_VERSIONS, CurationChange, CurationVersion, PlannedChange
 from live.log.digests import ItemRow, RequestRow, content_digest, content_sum, item_digest
 from live.log.fields import merged, set_fields, to_json
-from live.log.high_water_mark import HighWaterMark, MarkFile
 from live.log.reading import FILE, Change, LogHead
 from live.log.write import Write
 
@@ -78,6 +79,7 @@ class _Transaction:
     rows: Mapping[str, ItemRow]  # item id -> its row before the transaction
     changes: dict[str, Change]  # item id -> its new row
     requests: dict[str, tuple[int, bytes]]  # request id -> sequence and digest
+    curations: list[PlannedChange] = field(default_factory=list)
 
 
 class WriteLog:
@@ -189,6 +191,49 @@ class WriteLog:
                     self._commit(transaction)
         return outcomes
 
+    def curate(
+        self, change: CurationChange, check: Callable[[CurationVersion], None] = lambda _: None
+    ) -> Acknowledgement:
+        """Make a change of a curation durable, in one transaction.
+
+        Args:
+            change: The change.
+            check: Called with the new version. The errors that it raises refuse the change.
+
+        Raises:
+            RequestIdReusedError: the request id was used for another write.
+            UnknownCurationError: there is no such curation to delete, or to undo a change of.
+            RevisionMismatchError: the curation does not have the expected revision.
+            NothingToUndoError: the log has no earlier version.
+            LogError: as from `append`.
+        """
+        with self._lock:
+            self._require_open()
+            with self._file.reporting("cannot be written"):
+                self._log.require_files()
+                if known := self._requests([change.request_id]).get(change.request_id):
+                    if known[1] != change.digest:
+                        raise RequestIdReusedError
+                    return Acknowledgement(known[0], repeated=True)
+                head = reading.head(self._log.connection)
+                sequence = head.sequence + 1
+                kept = curations.versions_of(self._file, self._log.connection, change.curation_id)
+                planned = curations.plan(change, kept, sequence, KEPT_VERSIONS)
+                check(curations.to_version(planned.added))
+                requests = {change.request_id: (sequence, change.digest)}
+                self._commit(_Transaction(sequence, head, {}, {}, requests, [planned]))
+        return Acknowledgement(sequence, repeated=False)
+
+    def curations(self, after: int = 0) -> Iterator[CurationVersion]:
+        """Yield the latest version of each curation that was changed after a write, in order.
+
+        Raises:
+            LogError: the file cannot be read, or is damaged.
+        """
+        self._require_open()
+        with self._file.reporting("cannot be read"), self._log.reader() as reader:
+            yield from curations.latest(self._file, reader, after)
+
     def changes(self, after: int = 0) -> Iterator[Change]:
         """Yield the state of each item whose last write is later than `after`, in sequence order.
 
@@ -257,13 +302,19 @@ class WriteLog:
         failpoint("log.before-begin")
         with self._log.transaction():
             insert(connection, "INSERT OR REPLACE INTO items", items)
+            added = [planned.added for planned in transaction.curations]
+            removed = [row for planned in transaction.curations for row in planned.removed]
+            insert(connection, "INSERT INTO curations", added)
+            delete = "DELETE FROM curations WHERE sequence = ?"
+            connection.executemany(delete, [row[:1] for row in removed])
             failpoint("log.after-insert")
             insert(connection, "INSERT INTO requests", requests)
             failpoint("log.before-prune")
             forgotten = self._forget(transaction.last - self._remembered)
             replaced = [transaction.rows[i] for i in transaction.rows.keys() & transaction.changes]
-            total = int.from_bytes(transaction.before.content) + content_sum(items, requests)
-            content = content_digest(total - content_sum(replaced, forgotten))
+            total = int.from_bytes(transaction.before.content)
+            total += content_sum([*items, *added], requests)
+            content = content_digest(total - content_sum([*replaced, *removed], forgotten))
             connection.execute("UPDATE log SET content = ?", (content,))
             failpoint("log.before-commit")
         failpoint("log.after-commit")

@@ -23,11 +23,29 @@ from shortlist import requests
 from shortlist.calls import Attempts, RetryBudget
 from shortlist.errors import FieldViolation, ShortlistError
 from shortlist.options import Options, Retry, Tls, Token, check_token, read_token
-from shortlist.requests import RetrieveOptions, SearchOptions, SimilarOptions, SuggestOptions
+from shortlist.requests import (
+    Curated,
+    CurationOptions,
+    ListCurationsOptions,
+    ListOptions,
+    RecommendOptions,
+    RetrieveOptions,
+    SearchOptions,
+    SimilarOptions,
+    SuggestOptions,
+)
 from shortlist.v1 import (
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    context_pb2,
+    curation_service_pb2,
+    curation_service_pb2_grpc,
+    event_pb2,
+    feedback_service_pb2,
+    feedback_service_pb2_grpc,
     item_pb2,
+    recommend_service_pb2,
+    recommend_service_pb2_grpc,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
     retrieval_service_pb2,
@@ -89,7 +107,10 @@ class Client:
         self._retrieval = retrieval_service_pb2_grpc.RetrievalServiceStub(self._channel)
         self._rerank = rerank_service_pb2_grpc.RerankServiceStub(self._channel)
         self._suggestion = suggestion_service_pb2_grpc.SuggestionServiceStub(self._channel)
+        self._curation = curation_service_pb2_grpc.CurationServiceStub(self._channel)
+        self._recommend = recommend_service_pb2_grpc.RecommendServiceStub(self._channel)
         self._catalog = catalog_service_pb2_grpc.CatalogServiceStub(self._channel)
+        self._feedback = feedback_service_pb2_grpc.FeedbackServiceStub(self._channel)
 
     def __enter__(self) -> Self:
         return self
@@ -132,6 +153,90 @@ class Client:
         """
         request = requests.stream_search(query, options)
         return self._stream(self._search.StreamSearch, request, timeout_seconds, request_id)
+
+    def recommend(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[RecommendOptions],
+    ) -> recommend_service_pb2.RecommendResponse:
+        """Recommend items to a person (RecommendService.Recommend)."""
+        request = requests.recommend(options)
+        return self._call(self._recommend.Recommend, request, timeout_seconds, request_id)
+
+    def substitutes(
+        self,
+        item_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> recommend_service_pb2.RecommendServiceSimilarItemsResponse:
+        """Find substitutes of an item (RecommendService.SimilarItems)."""
+        request = requests.substitutes(item_id, options)
+        return self._call(self._recommend.SimilarItems, request, timeout_seconds, request_id)
+
+    def complementary_items(
+        self,
+        item_ids: Sequence[str],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[ListOptions],
+    ) -> recommend_service_pb2.ComplementaryItemsResponse:
+        """Find what is bought together with items (RecommendService.ComplementaryItems)."""
+        request = requests.complementary_items(item_ids, options)
+        method = self._recommend.ComplementaryItems
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def get_profile(
+        self,
+        person: context_pb2.Person,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> recommend_service_pb2.GetProfileResponse:
+        """Return what the server believes of a person (RecommendService.GetProfile)."""
+        request = recommend_service_pb2.GetProfileRequest(person=person)
+        return self._call(self._recommend.GetProfile, request, timeout_seconds, request_id)
+
+    def delete_user(
+        self,
+        user_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> int:
+        """Delete all data of a user; return the number of events (RecommendService.DeleteUser)."""
+        request = recommend_service_pb2.DeleteUserRequest(user_id=user_id)
+        method = self._recommend.DeleteUser
+        response = self._call(method, request, timeout_seconds, request_id)
+        return response.deleted_event_count
+
+    def set_opt_out(
+        self,
+        user_id: str,
+        *,
+        opted_out: bool = True,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Stop or resume the recording of a user's events (RecommendService.SetOptOut)."""
+        request = recommend_service_pb2.SetOptOutRequest(user_id=user_id, opted_out=opted_out)
+        self._call(self._recommend.SetOptOut, request, timeout_seconds, request_id)
+
+    def join_session(
+        self,
+        session_id: str,
+        user_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> None:
+        """Make the events of a session those of a user (RecommendService.JoinSession)."""
+        request = recommend_service_pb2.JoinSessionRequest(session_id=session_id, user_id=user_id)
+        self._call(self._recommend.JoinSession, request, timeout_seconds, request_id)
 
     def similar_items(
         self,
@@ -250,6 +355,92 @@ class Client:
         method = self._catalog.DeleteItems
         return self._stream(method, iter(deletions), timeout_seconds, request_id)
 
+    def list_curations(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[ListCurationsOptions],
+    ) -> curation_service_pb2.ListCurationsResponse:
+        """Return one page of curations (CurationService.ListCurations)."""
+        request = requests.list_curations(options)
+        method = self._curation.ListCurations
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def set_curation(
+        self,
+        content: Curated,
+        curation_id: str = "",
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[CurationOptions],
+    ) -> curation_service_pb2.SetCurationResponse:
+        """Create or replace a curation (CurationService.SetCuration).
+
+        Create the content with `shortlist.requests.synonyms` or `shortlist.requests.query_rules`.
+        Without an id, the server makes one.
+        """
+        request = requests.set_curation(content, curation_id, options)
+        method = self._curation.SetCuration
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def delete_curation(
+        self,
+        curation_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[CurationOptions],
+    ) -> curation_service_pb2.DeleteCurationResponse:
+        """Delete a curation (CurationService.DeleteCuration)."""
+        request = requests.delete_curation(curation_id, options)
+        method = self._curation.DeleteCuration
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def undo_curation(
+        self,
+        curation_id: str,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        **options: Unpack[CurationOptions],
+    ) -> curation_service_pb2.UndoCurationResponse:
+        """Take back the last change of a curation (CurationService.UndoCuration)."""
+        request = requests.undo_curation(curation_id, options)
+        method = self._curation.UndoCuration
+        return self._call(method, request, timeout_seconds, request_id)
+
+    def record_events(
+        self,
+        events: Iterable[event_pb2.Event],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> feedback_service_pb2.RecordEventsResponse:
+        """Record up to 1,000 events (FeedbackService.RecordEvents).
+
+        Create events with `shortlist.requests.event`. If the call fails, it is safe to record the
+        same events again.
+        """
+        request = requests.record_events(events)
+        return self._call(self._feedback.RecordEvents, request, timeout_seconds, request_id)
+
+    def stream_events(
+        self,
+        messages: Iterable[feedback_service_pb2.StreamEventsRequest],
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> feedback_service_pb2.StreamEventsResponse:
+        """Record a stream of events, up to 1,000 per message (FeedbackService.StreamEvents).
+
+        The timeout covers the whole stream. If the call fails, it is safe to record the same events
+        again.
+        """
+        method = self._feedback.StreamEvents
+        return self._call(method, iter(messages), timeout_seconds, request_id)
+
     def _stream(
         self,
         method: Callable[..., Iterable[Response]],
@@ -285,11 +476,14 @@ class Client:
     def _call(
         self,
         method: Callable[..., Response],
-        request: Message,
+        request: object,
         timeout_seconds: float | None,
         request_id: str | None,
     ) -> Response:
-        """Return the response of a method with one request and one response."""
+        """Return the response of a method with one response.
+
+        A stream of requests is never retried, because its messages are already consumed.
+        """
         attempts = self._attempts(timeout_seconds, request_id)
         while True:
             metadata = attempts.metadata(self._read_token())
@@ -297,7 +491,7 @@ class Client:
                 response = method(request, timeout=attempts.seconds_left, metadata=metadata)
             except grpc.RpcError as error:
                 failure = ShortlistError(error, attempts.request_id)
-                pause = attempts.pause(failure)
+                pause = attempts.pause(failure) if isinstance(request, Message) else None
                 if pause is None:
                     raise failure from error
             else:

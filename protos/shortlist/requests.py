@@ -1,17 +1,23 @@
 """The requests that `Client` and `AsyncClient` send, built from Python values."""
 
 import uuid
-from collections.abc import Iterable, Sequence
-from typing import TypedDict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TypeAlias, TypedDict, Unpack
 
 from google.protobuf import field_mask_pb2
 
 from shortlist.v1 import (
     catalog_service_pb2,
     channel_pb2,
+    context_pb2,
+    curation_service_pb2,
+    event_pb2,
     facet_pb2,
+    feedback_service_pb2,
     filter_pb2,
     item_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     rules_pb2,
@@ -41,6 +47,32 @@ class SearchOptions(TypedDict, total=False):
     item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
     language: str  # of the query, such as "en" or "pt-BR"
     understanding: understanding_pb2.Understanding | None  # the kinds of understanding to turn off
+    person: context_pb2.Person | None  # the person for whom the results are ranked
+    context: context_pb2.Context | None  # the situation, such as the country
+
+
+class ListOptions(TypedDict, total=False):
+    """The fields that requests for recommendations share; the server has defaults for them."""
+
+    person: context_pb2.Person | None
+    filter: filter_pb2.Filter | None
+    facets: Sequence[facet_pb2.Facet]
+    rules: rules_pb2.Rules | None  # see `shortlist.rules`
+    max_per_group: int
+    ignore_stock: bool  # leave results that are out of stock where they rank
+    bought_within_days: int  # leave out items that the person bought so recently
+    seen_within_days: int  # leave out items that the person viewed or clicked so recently
+    page_size: int
+    page_token: str
+    item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
+
+
+class RecommendOptions(ListOptions, total=False):
+    """The fields of a RecommendRequest; the server has defaults for them."""
+
+    surface: recommend_service_pb2.Surface.ValueType
+    item_ids: Sequence[str]  # the items on the page or in the basket
+    context: context_pb2.Context | None
 
 
 class SimilarOptions(TypedDict, total=False):
@@ -67,6 +99,41 @@ class SuggestOptions(TypedDict, total=False):
     page_size: int
     language: str  # BCP 47 tag, such as "en"
     kinds: Iterable[suggestion_service_pb2.SuggestionKind.ValueType]
+
+
+class CurationOptions(TypedDict, total=False):
+    """The fields of every change of a curation."""
+
+    author: str  # who makes the change
+    expected_revision: int | None  # the revision that the curation must have; 0: none
+
+
+class ListCurationsOptions(TypedDict, total=False):
+    """The fields of a ListCurationsRequest."""
+
+    page_size: int
+    page_token: str
+    kind: curation_service_pb2.CurationKind.ValueType
+    query: str  # only curations that concern this query
+
+
+# What a curation does: see `synonyms` and `query_rules`.
+Curated: TypeAlias = curation_service_pb2.SynonymRule | curation_service_pb2.QueryRules
+
+
+class EventOptions(TypedDict, total=False):
+    """The optional fields of an Event."""
+
+    user_id: str
+    session_id: str
+    query: str
+    position: int  # from 1, through all pages
+    request_id: str  # of the call that returned the item
+    bundle_id: str  # of the response that contained the item
+    context: Mapping[str, str]  # such as {"device": "phone"}
+    propensity: float | None  # probability of being shown at this position, with exploration
+    price: float | None
+    quantity: float | None
 
 
 def retrieve(
@@ -106,9 +173,90 @@ def similar_items(
     return request
 
 
+def recommend(options: RecommendOptions) -> recommend_service_pb2.RecommendRequest:
+    """Return a RecommendRequest."""
+    fields = options.pop("item_fields", ())
+    request = recommend_service_pb2.RecommendRequest(**options)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
+def substitutes(
+    item_id: str, options: ListOptions
+) -> recommend_service_pb2.RecommendServiceSimilarItemsRequest:
+    """Return a request for the substitutes of an item."""
+    fields = options.pop("item_fields", ())
+    kind = recommend_service_pb2.RecommendServiceSimilarItemsRequest
+    request = kind(item_id=item_id, **options)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
+def complementary_items(
+    item_ids: Sequence[str], options: ListOptions
+) -> recommend_service_pb2.ComplementaryItemsRequest:
+    """Return a ComplementaryItemsRequest for some items."""
+    fields = options.pop("item_fields", ())
+    kind = recommend_service_pb2.ComplementaryItemsRequest
+    request = kind(item_ids=item_ids, **options)  # type: ignore[arg-type]
+    request.item_fields.paths.extend(fields)
+    return request
+
+
 def suggest(prefix: str, options: SuggestOptions) -> suggestion_service_pb2.SuggestRequest:
     """Return a SuggestRequest for a typed text."""
     return suggestion_service_pb2.SuggestRequest(prefix=prefix, **options)
+
+
+def synonyms(line: str, language: str = "") -> curation_service_pb2.SynonymRule:
+    """Return a rule of synonyms for `set_curation`, such as "sofa, couch"."""
+    return curation_service_pb2.SynonymRule(line=line, language=language)
+
+
+def query_rules(
+    queries: Sequence[str], rules: rules_pb2.Rules | None = None
+) -> curation_service_pb2.QueryRules:
+    """Return rules for some queries, for `set_curation`; see `shortlist.rules`."""
+    return curation_service_pb2.QueryRules(queries=queries, rules=rules)
+
+
+def set_curation(
+    content: Curated, curation_id: str, options: CurationOptions
+) -> curation_service_pb2.SetCurationRequest:
+    """Return a change of a curation with a random request id, so that it can be sent again."""
+    request = curation_service_pb2.SetCurationRequest(
+        request_id=uuid.uuid4().hex, curation_id=curation_id, **options
+    )
+    if isinstance(content, curation_service_pb2.SynonymRule):
+        request.synonyms.CopyFrom(content)
+    else:
+        request.query_rules.CopyFrom(content)
+    return request
+
+
+def delete_curation(
+    curation_id: str, options: CurationOptions
+) -> curation_service_pb2.DeleteCurationRequest:
+    """Return a deletion of a curation with a random request id."""
+    request_id = uuid.uuid4().hex
+    return curation_service_pb2.DeleteCurationRequest(
+        request_id=request_id, curation_id=curation_id, **options
+    )
+
+
+def undo_curation(
+    curation_id: str, options: CurationOptions
+) -> curation_service_pb2.UndoCurationRequest:
+    """Return an undo of the last change of a curation with a random request id."""
+    request_id = uuid.uuid4().hex
+    return curation_service_pb2.UndoCurationRequest(
+        request_id=request_id, curation_id=curation_id, **options
+    )
+
+
+def list_curations(options: ListCurationsOptions) -> curation_service_pb2.ListCurationsRequest:
+    """Return a ListCurationsRequest."""
+    return curation_service_pb2.ListCurationsRequest(**options)
 
 
 def get_item(item_id: str, item_fields: Iterable[str]) -> catalog_service_pb2.GetItemRequest:
@@ -146,6 +294,44 @@ def upsert(
 def deletion(item_id: str, *, request_id: str | None = None) -> DeleteItemsRequest:
     """Return a deletion of an item; see `upsert` for `request_id`."""
     return DeleteItemsRequest(request_id=request_id or uuid.uuid4().hex, item_id=item_id)
+
+
+def event(
+    type: str,  # noqa: A002 - the name of the field
+    item_id: str,
+    *,
+    event_id: str | None = None,
+    time: datetime | None = None,
+    **options: Unpack[EventOptions],
+) -> event_pb2.Event:
+    """Return an event for `record_events`.
+
+    Args:
+        type: What the person did, such as "click" or "add_to_cart".
+        item_id: The item.
+        event_id: The id of the event; None means a random id. Recording the event again with the
+            same id changes nothing.
+        time: When the event happened, with a time zone; None means now.
+        options: The other fields.
+
+    Raises:
+        ValueError: The type is unknown.
+    """
+    message = event_pb2.Event(
+        event_id=event_id or uuid.uuid4().hex,
+        type=event_pb2.EventType.Value(f"EVENT_TYPE_{type.upper()}"),
+        item_id=item_id,
+        **options,
+    )
+    message.time.FromDatetime(time or datetime.now(UTC))
+    return message
+
+
+def record_events(
+    events: Iterable[event_pb2.Event],
+) -> feedback_service_pb2.RecordEventsRequest:
+    """Return a RecordEventsRequest for up to 1,000 events."""
+    return feedback_service_pb2.RecordEventsRequest(events=events)
 
 
 def embed(inputs: Sequence[str | item_pb2.Item]) -> retrieval_service_pb2.EmbedRequest:

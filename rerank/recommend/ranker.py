@@ -21,7 +21,7 @@ from bert.saving import load_weights, save_model
 
 CONFIG_FILE = "config.json"
 _CLIP = 5.0  # standardised values are clipped to this many standard deviations
-_INITIAL_GAIN = 1.0  # standard deviation of a hidden unit's sum over standardised features
+_BLOCK = 4_096  # candidates scored at a time
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,17 @@ class RankerConfig:
         return np.where(np.isnan(scaled), np.float32(0), np.clip(scaled, -_CLIP, _CLIP))
 
 
-class Ranker(nnx.Module):
-    """Two hidden layers beside a linear part; both start at 0 output (wide & deep)."""
+class Network(nnx.Module):
+    """Two hidden layers beside a linear part; the output starts at 0 (wide & deep)."""
 
-    def __init__(self, config: RankerConfig, *, rngs: nnx.Rngs) -> None:
-        self.config = config
-        inputs, hidden = len(config.features), config.hidden
+    def __init__(self, inputs: int, hidden: int, *, rngs: nnx.Rngs) -> None:
         self.first = Dense(inputs, hidden, rngs=rngs)
         self.second = Dense(hidden, hidden, rngs=rngs)
         self.output = Dense(hidden, 1, rngs=rngs)
         self.linear = Dense(inputs, 1, rngs=rngs)
         for layer, size in ((self.first, inputs), (self.second, hidden)):
             values = jax.random.normal(rngs.params(), layer.kernel[...].shape)
-            layer.kernel[...] = values * (_INITIAL_GAIN / np.sqrt(size))
+            layer.kernel[...] = values / np.sqrt(size)
         for last in (self.output, self.linear):
             last.kernel[...] = jnp.zeros_like(last.kernel[...])
 
@@ -79,28 +77,39 @@ class Ranker(nnx.Module):
         hidden = gelu(self.second(gelu(self.first(features))))
         return (self.output(hidden) + self.linear(features))[..., 0]
 
+
+@dataclass(frozen=True)
+class Ranker:
+    """A network, and how its inputs are standardised."""
+
+    config: RankerConfig
+    network: Network
+
     def scores(
         self, features: Float32[np.ndarray, "users candidates features"]
     ) -> Float32[np.ndarray, "users candidates"]:
-        """Score the features of `candidate_features`, in batches of one shape."""
-        graph, state = nnx.split(self)
-        inputs = self.config.standardise(features)
-        if not len(inputs):
-            return np.zeros(inputs.shape[:2], np.float32)
-        return np.asarray(_scores(graph, state, jnp.asarray(inputs)))
+        """Score the features of `candidate_features`, in blocks of one compiled shape."""
+        graph, state = nnx.split(self.network)
+        flat = self.config.standardise(features.reshape(-1, features.shape[-1]))
+        scores = np.empty(len(flat), np.float32)
+        for start in range(0, len(flat), _BLOCK):
+            block = flat[start : start + _BLOCK]
+            padded = np.pad(block, ((0, _BLOCK - len(block)), (0, 0)))
+            scores[start : start + _BLOCK] = _scores(graph, state, padded)[: len(block)]
+        return scores.reshape(features.shape[:2])
 
 
 @jax.jit(static_argnums=0)
 def _scores(
-    graph: nnx.GraphDef[Ranker], state: Any, inputs: Float[Array, "users candidates features"]
-) -> Float[Array, "users candidates"]:
-    ranker: Ranker = nnx.merge(graph, state)
-    return ranker(inputs)
+    graph: nnx.GraphDef[Network], state: Any, inputs: Float[Array, "rows features"]
+) -> Float[Array, " rows"]:
+    network: Network = nnx.merge(graph, state)
+    return network(inputs)
 
 
 def save_ranker(ranker: Ranker, directory: Path) -> None:
     """Write configuration and weights to an existing directory."""
-    save_model(ranker, asdict(ranker.config), directory)
+    save_model(ranker.network, asdict(ranker.config), directory)
 
 
 def load_ranker(directory: Path, features: Sequence[str]) -> Ranker:
@@ -122,6 +131,7 @@ def load_ranker(directory: Path, features: Sequence[str]) -> Ranker:
         raise InputError(f"{path} cannot be read: {error}; train again") from error
     if config.features != tuple(features):
         raise InputError(f"{path}: the ranker reads other features; train again")
-    ranker: Ranker = nnx.eval_shape(lambda: Ranker(config, rngs=nnx.Rngs(0)))
-    load_weights(ranker, directory)
-    return ranker
+    inputs, hidden = len(config.features), config.hidden
+    network: Network = nnx.eval_shape(lambda: Network(inputs, hidden, rngs=nnx.Rngs(0)))
+    load_weights(network, directory)
+    return Ranker(config, network)

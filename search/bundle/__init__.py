@@ -1,6 +1,8 @@
 """The bundle: manifest, golden queries, models and index building."""
 
+from base.atomic_files import write_directory
 from search.bundle.manifest import (
+    BEHAVIOUR,
     FORMAT_VERSION,
     GOLDEN,
     INDEX,
@@ -18,10 +20,10 @@ from search.bundle.manifest import (
     list_files,
     require_unchanged,
     verify,
-    write_directory,
 )
 
 __all__ = [
+    "BEHAVIOUR",
     "FORMAT_VERSION",
     "GOLDEN",
     "INDEX",

@@ -9,16 +9,15 @@ The manifest begins with a digest of the rest of its content, so loading detects
 import hashlib
 import json
 import os
-import shutil
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from base.atomic_files import make_readable, sync, write_text
+from base.atomic_files import write_text
 from base.errors import InputError
 from base.untrusted import limits
 from base.untrusted.small_files import read_bytes
@@ -38,15 +37,13 @@ INDEX = "index"
 LEXICAL = "lexical"
 UNDERSTANDING = "understanding"  # optional
 SUGGESTIONS = "suggestions"  # optional
+BEHAVIOUR = "behaviour"  # optional: what people do, as counts; no user ids
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
 _MAX_PROBLEMS = 10  # number of problems that a message lists
 _CHUNK = 2**20  # bytes of a file that are read at a time
 # The recall channels of bundles whose manifest names no channels.
 FIRST_CHANNELS = ("dense", "lexical")
-
-
-Result = TypeVar("Result")
 
 
 class BundleError(InputError):
@@ -309,47 +306,6 @@ def _content(directory: Path) -> Iterator[str]:
                     folders.append(f"{path}/")
                 elif path != MANIFEST and not path.startswith(_HALF_WRITTEN):
                     yield path
-
-
-def write_directory(target: Path, build: Callable[[Path], Result]) -> Result:
-    """Write a directory atomically, even if the power fails.
-
-    Args:
-        target: The directory. An existing directory stays until the new directory is complete.
-        build: A function that gets the path of an empty directory and fills the directory.
-
-    Returns:
-        The result of `build`.
-    """
-    target = target.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f".{target.name}.old")
-    fresh = target.with_name(f".{target.name}.new")
-    if old.is_dir() and not target.exists():
-        old.rename(target)  # an earlier process was killed between the two renames below
-    for leftover in (old, fresh):
-        shutil.rmtree(leftover, ignore_errors=True)
-    fresh.mkdir()
-    try:
-        result = build(fresh)
-        make_readable(fresh)
-        _sync_all(fresh)
-    except BaseException:
-        shutil.rmtree(fresh, ignore_errors=True)
-        raise
-    if target.exists():
-        target.rename(old)
-    fresh.rename(target)
-    sync(target.parent)
-    shutil.rmtree(old, ignore_errors=True)
-    return result
-
-
-def _sync_all(directory: Path) -> None:
-    """Flush the contents and the names of all files below a directory to the disk."""
-    for path in (directory, *directory.rglob("*")):
-        if not path.is_symlink():
-            sync(path)
 
 
 def _sha256(path: Path, check: Callable[[], object] = lambda: None) -> str:

@@ -3,9 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from search.channels.also_bought import AlsoBoughtChannel
 from search.channels.base import Channel
 from search.channels.dense import DenseChannel
+from search.channels.history import HistoryChannel
 from search.channels.lexical import LexicalChannel
+from search.channels.popular import PopularChannel
+from search.channels.repeat import RepeatChannel
 
 if TYPE_CHECKING:
     ChannelTypes: TypeAlias = Sequence[type[Channel]]
@@ -13,4 +17,6 @@ else:  # the type checks in tests cannot check classes of a protocol that has at
     ChannelTypes: TypeAlias = Sequence[type]
 
 # All channels, in the order in which results list them.
-CHANNELS: ChannelTypes = (DenseChannel, LexicalChannel)
+SEARCH_CHANNELS: ChannelTypes = (DenseChannel, LexicalChannel)
+PERSONAL_CHANNELS: ChannelTypes = (AlsoBoughtChannel, HistoryChannel, PopularChannel, RepeatChannel)
+CHANNELS: ChannelTypes = (*SEARCH_CHANNELS, *PERSONAL_CHANNELS)

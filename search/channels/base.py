@@ -5,8 +5,8 @@ write its class in a file of this folder, add the class to `search.channels.CHAN
 name of the channel to the `Channel` enum of the contract (`channel.proto`).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeAlias, runtime_checkable
 
@@ -16,6 +16,9 @@ from jaxtyping import Bool, Float32, Int32
 from catalog.catalogue import Catalogue
 from catalog.items import Item
 from search.bundle import Manifest
+from search.people.history import History, Interests
+from search.people.live import Trends
+from search.people.reasons import ReasonKind
 
 # Mask of the rows that a search may return. None: all rows (only used if no row is deleted).
 Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
@@ -26,12 +29,16 @@ class Query:
     """A query in the form that channels use.
 
     Attributes:
-        text: The normalised text; "" for a query that is only a vector.
-        vector: The unit vector of the query.
+        text: The normalised text; "" for a query that is only a vector, and for recommendations.
+        vector: The unit vector of the query; zeros for recommendations.
         lexical_text: The text for the lexical channel, without stop words; None: `text`.
         alternatives: Other texts that the lexical channel searches for too, each with the weight of
             its terms.
         language: The language of the query; "": not known.
+        history: The history of the person; None if the request names no person and asks for no
+            recommendations.
+        context: The attributes of the situation, such as the country.
+        trends: What is popular in the server's own events; None without such events.
     """
 
     text: str
@@ -39,6 +46,9 @@ class Query:
     lexical_text: str | None = None
     alternatives: tuple[tuple[str, float], ...] = ()
     language: str = ""
+    history: History | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+    trends: Trends | None = None
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,20 @@ class Channel(Protocol):
 
     def warm_up(self, depth: int) -> None:
         """Compile or load everything that a search for `depth` items needs."""
+
+
+@runtime_checkable
+class PersonalChannel(Channel, Protocol):
+    """A channel that reads the history of a query; it takes no part in queries without one."""
+
+    reason: ClassVar[ReasonKind]  # why the channel finds an item
+
+    def causes(self, query: Query, row: int) -> Interests:
+        """Return the items of the history because of which the channel scores an item.
+
+        The weights are shares of the channel's score. The result is empty for a channel that finds
+        the same items for every history.
+        """
 
 
 @runtime_checkable

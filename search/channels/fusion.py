@@ -20,8 +20,16 @@ from catalog.catalogue import Catalogue
 from lexical.index import LexicalIndex
 from search.bundle import BundleError, Manifest
 from search.channels import CHANNELS, ChannelTypes
-from search.channels.base import AddedRows, Allowed, Channel, ChannelHits, Query
+from search.channels.base import (
+    AddedRows,
+    Allowed,
+    Channel,
+    ChannelHits,
+    PersonalChannel,
+    Query,
+)
 from search.channels.dense import DenseChannel
+from search.channels.history import HistoryChannel
 from search.channels.lexical import LexicalChannel
 from search.ranking.ordering import scores_behind
 from search.request import DENSE, LEXICAL
@@ -97,8 +105,12 @@ class Channels:
 
     def __init__(self, channels: Sequence[Channel]) -> None:
         """Use the given channels, which must include the dense channel."""
-        self._channels = tuple(channels)
         self._by_name = {channel.name: channel for channel in channels}
+        for channel in channels:
+            if isinstance(channel, HistoryChannel):
+                self._by_name[channel.name] = channel.over(self.dense)
+        self._channels = tuple(self._by_name.values())
+        self._personal = {c.name: c for c in self._channels if isinstance(c, PersonalChannel)}
 
     @classmethod
     def open(
@@ -144,6 +156,11 @@ class Channels:
         return {channel.name: channel.default_weight for channel in self._channels}
 
     @property
+    def personal(self) -> Mapping[str, PersonalChannel]:
+        """The channels that read the history of a query, by name."""
+        return self._personal
+
+    @property
     def dense(self) -> DenseChannel:
         """The dense channel, which has a vector of every item and can return every item."""
         channel = self._by_name[DENSE]
@@ -186,7 +203,7 @@ class Channels:
             names: Names of the channels to ask; empty for all.
             allowed: Mask of the items that may be returned; None for all.
         """
-        asked = [channel for channel in self._channels if not names or channel.name in names]
+        asked = [c for c in self._taking_part(query) if not names or c.name in names]
         if len(asked) > 1:
             asked = [channel for channel in asked if weights.get(channel.name)]
         if names and len(asked) == 1:
@@ -218,7 +235,9 @@ class Channels:
         rows: Int32[np.ndarray, " items"],
         known: ChannelScores = MappingProxyType({}),
     ) -> dict[str, Float32[np.ndarray, " items"]]:
-        """Return every channel's scores of any items, whether or not a search would find them.
+        """Return the channels' scores of any items, whether or not a search would find them.
+
+        Channels that read a history score nothing for a query without one.
 
         Args:
             query: The query.
@@ -227,10 +246,16 @@ class Channels:
         """
         unknown = [
             channel
-            for channel in self._channels
+            for channel in self._taking_part(query)
             if channel.name not in known or np.isnan(known[channel.name]).any()
         ]
         return {**known, **{channel.name: channel.scores(query, rows) for channel in unknown}}
+
+    def _taking_part(self, query: Query) -> Sequence[Channel]:
+        """Return all channels, or those that need no history for a query without one."""
+        if query.history is not None:
+            return self._channels
+        return [channel for channel in self._channels if channel.name not in self._personal]
 
     def nearest(
         self, vector: Float32[np.ndarray, " dim"], depth: int, allowed: Allowed = None
@@ -358,8 +383,11 @@ def _ranks(
     """Return the rank of each row in a ranked list, from 1; 0 for a row that is not in the list."""
     if rows is ranked:
         return np.arange(1, len(rows) + 1, dtype=np.int32)
-    ranks = {row: rank for rank, row in enumerate(ranked.tolist(), start=1)}
-    return np.fromiter((ranks.get(row, 0) for row in rows.tolist()), np.int32, len(rows))
+    if not len(ranked):
+        return np.zeros(len(rows), np.int32)
+    order = np.argsort(ranked)
+    found = order[np.minimum(np.searchsorted(ranked, rows, sorter=order), len(ranked) - 1)]
+    return np.where(ranked[found] == rows, found + 1, 0).astype(np.int32)
 
 
 def _scores(

@@ -132,12 +132,16 @@ def _is_known(word: str, index: LexicalIndex | None) -> bool:
 
 
 def _is_word(word: str, index: LexicalIndex | None, is_real: Callable[[str], bool]) -> bool:
-    """Return whether a text consists of real words and short numbers, such as 3-drawer."""
+    """Return whether a text consists of real words and short numbers, such as 3-drawer.
+
+    A single letter is no word: cat2a and CLP-078N are codes.
+    """
     found = pieces(word)
     letters = [piece for piece in found if not piece.isdecimal()]
     return (
         all(len(piece) <= _SHORT_NUMBER for piece in found if piece.isdecimal())
         and any(len(piece) >= _SHORT_WORD for piece in letters)
+        and all(len(piece) > 1 for piece in letters)
         and all(is_real(piece) or _is_known(piece, index) for piece in letters)
     )
 

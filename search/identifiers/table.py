@@ -73,7 +73,7 @@ class Identifiers:
         for row in self._rows(form)[: 2 * MOST_ROWS]:
             if catalogue.alive is not None and not catalogue.alive[row]:
                 continue
-            item = catalogue.item(row)
+            item = catalogue.roles.filterable(catalogue.item(row))
             own, of_attributes = own_codes(item), attribute_codes(item)
             if form in map(normal_form, own):
                 found[CodeKind.OWN].append(row)

@@ -22,7 +22,8 @@ def mentioning(
 ) -> Bool[np.ndarray, " rows"]:
     """Return whether the item in each row has something that the query excludes."""
     terms_of = snapshot.terms_of
-    items = (snapshot.catalogue.item(row) for row in rows.tolist())
+    roles = snapshot.catalogue.roles
+    items = (roles.filterable(snapshot.catalogue.item(row)) for row in rows.tolist())
     return np.fromiter(
         (has_excluded(item, exclusions, terms_of) for item in items), np.bool_, len(rows)
     )

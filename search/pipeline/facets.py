@@ -56,10 +56,10 @@ class _Scopes:
     def matched(self, filter: Filter | None) -> Allowed:
         """Return a mask of the items that pass a filter and are not excluded."""
         if filter not in self._matched:
-            catalogue, rules = self._state.snapshot.catalogue, self._state.request.rules
+            catalogue, sources = self._state.snapshot.catalogue, self._state.rule_sources
             passed = None if filter is None else catalogue.matching(filter)
             passed = within_filters(self._state, passed)
-            self._matched[filter], _ = without_excluded(rules, catalogue, passed)
+            self._matched[filter], _ = without_excluded(sources, catalogue, passed)
         return self._matched[filter]
 
     def recalled(self, filter: Filter | None) -> Int32[np.ndarray, " recalled"]:

@@ -10,7 +10,6 @@ from search.channels.base import Allowed
 from search.pipeline.demotion import within_limits, without_mentions
 from search.pipeline.rule_effects.active_rules import ActiveRules
 from search.pipeline.state import SearchState
-from search.rules import NO_RULES
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
 from search.understanding.interpretation import Effect, Exclusion, Interpretation, Limit
@@ -18,7 +17,7 @@ from search.validation import check_roles
 
 
 def filter_items(state: SearchState) -> None:
-    """Apply the filter and the exclusion rules of the request.
+    """Apply the filter of the request, and the exclusion rules of the request and of a curation.
 
     Raises:
         RequestError: the request filters, counts or caps an attribute that is stored only.
@@ -29,9 +28,9 @@ def filter_items(state: SearchState) -> None:
     if state.interpretation is not None:
         passed = _understood(state, state.interpretation, passed)
     state.allowed = catalogue.alive if passed is None else passed
-    if request.rules != NO_RULES:
+    if sources := state.rule_sources:
         with state.timer.stage("rules", len(catalogue)):
-            state.rules = ActiveRules.of(request.rules, catalogue, passed, state.max_per_group)
+            state.rules = ActiveRules.of(sources, catalogue, passed, state.max_per_group)
         state.allowed = state.rules.allowed
     if passed is not None:
         state.matched = state.snapshot.count(state.allowed)

@@ -82,7 +82,9 @@ def _highlighted(state: SearchState, hits: tuple[Hit, ...]) -> tuple[Hit, ...]:
     lexical = state.snapshot.channels.lexical
     if state.query is None or lexical is None:
         return hits
-    found = lexical.highlights(state.query, [hit.item for hit in hits if hit.item is not None])
+    roles = state.snapshot.catalogue.roles
+    items = [roles.readable(hit.item) for hit in hits if hit.item is not None]
+    found = lexical.highlights(state.query, items)
     return tuple(replace(hit, highlights=of_hit) for hit, of_hit in zip(hits, found, strict=True))
 
 

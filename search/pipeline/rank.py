@@ -8,7 +8,7 @@ from search.ranking.ordering import rerank_order, scores_before
 
 # Weight of the sizes of the query that an item has, beside the reranker's logit. The cross-encoder
 # reads numbers in pieces, and so confuses 1/2 with 1-1/2.
-SIZE_WEIGHT = 1.0
+SIZE_WEIGHT = 0.25
 
 
 def rank_candidates(state: SearchState) -> None:

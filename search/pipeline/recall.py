@@ -1,4 +1,6 @@
-"""Recall: find candidates for a query; without a query, list items by popularity (browsing)."""
+"""Recall: find candidates for a query or a person, or list items by popularity (browsing)."""
+
+from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Bool, Int32
@@ -8,6 +10,7 @@ from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.demotion import demoted
+from search.pipeline.people.recommend import recommendation_query, recommended
 from search.pipeline.rule_effects.caps import capped
 from search.pipeline.state import RankedList, SearchState
 from search.ranking.ordering import scores_before
@@ -28,17 +31,24 @@ class Recall:
 
     def __call__(self, state: SearchState) -> None:
         """Set the candidates or, when browsing, the ranking."""
-        if state.interpretation is None:
+        if state.request.recommending is not None:
+            query, wanted = recommendation_query(state, self._encoder.dim), 0
+            with state.timer.stage("recall") as stage:
+                candidates = recommended(state, query)
+                stage.candidates, stage.plan = len(candidates), candidates.plan
+        elif state.interpretation is None:
             _browse(state)
             return
-        with state.timer.stage("encode") as stage:
-            state.query = query = self._encoder.query(state.interpretation, stage)
-        with state.timer.stage("recall") as stage:
-            candidates = _recall(state, query, self._deepest)
-            candidates, wanted = demoted(state, candidates)
-            candidates, wanted = _exact_first(state, query, candidates, wanted)
-            stage.candidates, stage.plan = len(candidates), candidates.plan
-        state.recalled_rows = candidates.rows
+        else:
+            with state.timer.stage("encode") as stage:
+                query = self._encoder.query(state.interpretation, stage)
+            query = replace(query, history=state.history, context=state.request.context)
+            with state.timer.stage("recall") as stage:
+                candidates = _recall(state, query, self._deepest)
+                candidates, wanted = demoted(state, candidates)
+                candidates, wanted = _exact_first(state, query, candidates, wanted)
+                stage.candidates, stage.plan = len(candidates), candidates.plan
+        state.query, state.recalled_rows = query, candidates.rows
         target = min(state.depths.rerank, wanted)
         if state.rules is not None:
             candidates, target = _first(state, state.pins, query, candidates, target)
@@ -53,7 +63,8 @@ def first_candidates(state: SearchState, query: Query, allowed: Allowed) -> Cand
     """
     channels, depth = state.snapshot.channels, state.depths.recall
     candidates = channels.recall(query, depth, state.weights.channels, allowed=allowed)
-    if len(candidates) < min(depth, state.snapshot.count(allowed)):
+    is_search = state.request.recommending is None
+    if is_search and len(candidates) < min(depth, state.snapshot.count(allowed)):
         candidates = channels.deepened(candidates, query, depth, allowed)
     return candidates
 

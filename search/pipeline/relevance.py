@@ -24,8 +24,8 @@ class Relevance:
 
     def __call__(self, state: SearchState) -> None:
         """Set the signals, the relevance, the number of relevant items and `nothing_fits`."""
-        if state.query is None:
-            return
+        if state.interpretation is None:
+            return  # browsing and recommendations have no query
         with state.timer.step("relevance"):
             state.signals = _signals(state)
             if self._calibration is not None:
@@ -72,10 +72,11 @@ def _signals(state: SearchState) -> Signals:
         lexical = np.nan_to_num(scores[LEXICAL][order])
     logit = np.full(len(scores[DENSE]), np.nan, np.float32)
     logit[: len(state.scores)] = state.scores.logits
-    # The typed text counts, because a wrong correction has words that items have.
+    # The uncorrected text counts, because a wrong correction has words that items have.
     index = state.snapshot.channels.lexical_index
     assert index is not None  # a calibration needs the lexical channel
-    terms = index.terms(state.request.text)
+    understood = state.interpretation
+    terms = index.terms(state.request.text if understood is None else understood.uncorrected)
     known, last = index.known_share(terms), index.last_word_plausibility(terms)
     return {
         COSINE: cosine,

@@ -39,26 +39,26 @@ def _arrange(
     state: SearchState, active: ActiveRules
 ) -> tuple[Int64[np.ndarray, " shown"], RuleEffects]:
     """Apply the rules and the order of the request; return the ranks to show and the effects."""
-    ranking, pins, rules = state.ranking, len(active.pins), active.rules
+    ranking, pins = state.ranking, len(active.pins)
     rows, count = ranking.rows, state.request.end + 1
     base = ranking.scores.astype(np.float64)
     total = base.copy()
     # Boosts, diversity and stock do not move the items from rank `last` on.
     last = min(pins + ranking.recalled, len(rows))
-    for is_boosted, boost in zip(active.boosted, rules.boosts, strict=True):
+    for is_boosted, (_, boost) in zip(active.boosted, active.boosts, strict=True):
         total[:last] += np.where(is_boosted[rows[:last]], boost.strength, 0.0)
     before = order = np.arange(pins, len(rows)) if state.order is None else state.order
     out_of_stock = 0
     if state.order is None:
-        if rules.boosts:
+        if active.boosts:
             order[: last - pins] = pins + np.argsort(-total[pins:last], kind="stable")
             boosted_scores = total[order[: last - pins]].astype(np.float32)
             behind = scores_behind(boosted_scores, base[last:].astype(np.float32))
             base[last:] = total[last:] = behind
-        if rules.diversity:
+        if active.diversity:
             head = order[: min(ranking.reranked or DIVERSE_DEPTH, last - pins)]
             vectors = state.snapshot.channels.vectors(rows[head])
-            diverse = head[mmr_order(total[head], vectors, rules.diversity)]
+            diverse = head[mmr_order(total[head], vectors, active.diversity)]
             order = np.concatenate([diverse, order[len(head) :]])
     after = order
     if state.in_stock_first:

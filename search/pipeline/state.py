@@ -12,16 +12,20 @@ from search.channels.base import Allowed, Query
 from search.channels.fusion import Candidates, ChannelScores, scores_at
 from search.config import MAX_DEPTH, EngineConfig
 from search.identifiers.matching import NO_CODES, CodeMatch
+from search.people.history import History
+from search.people.live import LivePeople
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.ranking.weights import Weights
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, Hit, SearchResult
+from search.rules import NO_RULES, NamedRules
 from search.runtime.deadline import DeadlineBudget
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
 from search.understanding.interpretation import Interpretation
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
+RECOMMENDED = 500  # number of items that recommendations rank
 
 
 @dataclass(frozen=True)
@@ -36,6 +40,8 @@ class Depths:
     def of(cls, request: SearchRequest, config: EngineConfig, *, can_rerank: bool) -> "Depths":
         """Return the depths of a request. The engine's defaults replace depths that are not set."""
         recall, rerank, limit = request.recall_depth, request.rerank_depth, request.rerank_limit
+        if request.recommending is not None:  # the reranker needs a query
+            recall, rerank = RECOMMENDED, 0
         if rerank is None:  # the scores of the reranker do not change an order that is asked for
             rerank = 0 if request.order_by else config.rerank_depth
         return cls(
@@ -119,12 +125,18 @@ class SearchState:
         request: The request.
         interpretation: What the query was understood as; None when browsing. Set by `understand`.
         codes: The codes in the query. Set by `understand`.
+        curated: The rules that a curation has for the query; None without such rules. Set by
+            `understand`.
         snapshot: The items that are searched.
         config: Settings of the engine.
         weights: The weights of the channels' scores and of the recall score.
         depths: The number of candidates of recall and of reranking.
         budget: The deadline budget.
         timer: The stage timer.
+        people: The events that the server has recorded; None: only those of the request.
+        now: The time of the request, in microseconds since 1970.
+        history: The history of the person; None if the request names no person and asks for no
+            recommendations. Set by `meet_person`.
         degradations: Work that was left out so far, and why.
         allowed: Mask of the items that may be returned; None for all rows (only if no row is
             deleted). Set by `filter`.
@@ -161,11 +173,15 @@ class SearchState:
     depths: Depths
     budget: DeadlineBudget
     timer: StageTimer
+    people: LivePeople | None = None
+    now: int = 0
+    history: History | None = None
     degradations: list[Degradation] = field(default_factory=list)
     allowed: Allowed = None
     matched: int | None = None
     codes: CodeMatch = NO_CODES
     interpretation: Interpretation | None = None
+    curated: NamedRules | None = None
     rules: ActiveRules | None = None
     query: Query | None = None
     candidates: Candidates | None = None
@@ -190,6 +206,12 @@ class SearchState:
     def pins(self) -> Int32[np.ndarray, " pins"]:
         """Rows of the pinned items."""
         return np.zeros(0, np.int32) if self.rules is None else self.rules.pins
+
+    @property
+    def rule_sources(self) -> tuple[NamedRules, ...]:
+        """The rules of the request and then those of the curation, if they change anything."""
+        sources = (NamedRules(self.request.rules), self.curated)
+        return tuple(s for s in sources if s is not None and s.rules != NO_RULES)
 
     @property
     def max_per_group(self) -> int:

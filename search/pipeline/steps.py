@@ -8,6 +8,8 @@ from search.encoding import QueryEncoder
 from search.pipeline.facets import count_facets
 from search.pipeline.filter import filter_items
 from search.pipeline.page import cut_page
+from search.pipeline.people.explain import explain
+from search.pipeline.people.meet import leave_out, meet_person
 from search.pipeline.rank import rank_candidates
 from search.pipeline.recall import Recall
 from search.pipeline.relevance import Relevance
@@ -42,12 +44,14 @@ class Pipeline:
         """
         self._recall: tuple[SearchStep, ...] = (
             Understand(encoder.is_word),
+            meet_person,
             filter_items,
+            leave_out,
             Recall(encoder, deepest),
         )
         self._rerank: tuple[SearchStep, ...] = (Rerank(scorer),)
         self._rank: tuple[SearchStep, ...] = (rank_candidates, Relevance(calibration))
-        self._finish: tuple[SearchStep, ...] = (sort_results, apply_rules, cut_page)
+        self._finish: tuple[SearchStep, ...] = (sort_results, apply_rules, cut_page, explain)
 
     def run(
         self, state: SearchState, on_recalled: Callable[[SearchResult], None] | None = None

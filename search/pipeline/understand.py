@@ -15,11 +15,11 @@ class Understand:
         self._is_real = is_real
 
     def __call__(self, state: SearchState) -> None:
-        """Set the codes and the interpretation, unless the request has no query."""
+        """Set the codes, the interpretation and the rules of a curation, if there is a query."""
         request = state.request
         if not request.text:
             return
-        kinds = request.understanding & state.config.understanding
+        kinds = requested = request.understanding & state.config.understanding
         with state.timer.step("understand"):
             if kinds.codes:
                 state.codes = state.snapshot.codes(request.text, self._is_real)
@@ -36,4 +36,8 @@ class Understand:
             if understood.exclusions and exclusions != "off":
                 excluded = tuple(replace(x, effect=exclusions) for x in understood.exclusions)
                 understood = replace(understood, exclusions=excluded)
+            if requested.curated_rules:
+                state.curated = state.snapshot.curations.rules_of(understood.typed, understood.text)
+            if state.curated is not None:
+                understood = replace(understood, curation_id=state.curated.curation_id)
             state.interpretation = understood

@@ -1,6 +1,6 @@
 """Brands, categories and attribute values of the catalogue, recognised in a query."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -37,7 +37,7 @@ class CatalogueValues:
         """Collect the brands, the levels of categories, and the values of attributes."""
         phrases: dict[_Phrase, _Fields] = {}
         for part in catalogue.parts:
-            for name, value in _values_of(part):
+            for name, value in _values_of(part, catalogue.roles.stored_only):
                 _add(phrases, name, value)
         return cls(PhraseTable(phrases))
 
@@ -67,17 +67,17 @@ class CatalogueValues:
         return tuple(values.values())
 
 
-def _values_of(store: ItemStore) -> Iterator[tuple[str, str]]:
-    """Yield the fields and values of a store that may be recognised."""
+def _values_of(store: ItemStore, hidden: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield the fields and values of a store that may be recognised, without some attributes."""
     for brand in store.fields.text("brand").values.to_pylist():
         if brand:
             yield "brand", brand
     for category in store.fields.text("category").values.to_pylist():
         yield from _levels(category)
-    attributes = store.table["attributes"].combine_chunks()
-    if attributes.null_count == len(attributes):
+    given, values = store.attribute_pairs(without=hidden)
+    if not len(given):
         return
-    pairs = pa.table({"name": attributes.keys, "value": attributes.items})
+    pairs = pa.table({"name": given, "value": values})
     distinct = pairs.group_by(["name", "value"]).aggregate([])
     names = distinct["name"].combine_chunks().dictionary_encode()
     counts = np.bincount(np.asarray(names.indices), minlength=len(names.dictionary))

@@ -24,6 +24,7 @@ class Understanding:
     values: bool = True  # recognise brands, categories and attribute values
     codes: bool = True  # put items with a code of the query first
     sizes: bool = True  # prefer items with the sizes of the query
+    curated_rules: bool = True  # apply the rules that a curation has for the query
 
     def __and__(self, other: "Understanding") -> "Understanding":
         """Return the kinds that both sets of switches have on."""
@@ -34,6 +35,9 @@ class Understanding:
 
 EVERYTHING = Understanding()
 """All kinds of understanding."""
+
+UNCURATED = replace(EVERYTHING, curated_rules=False)
+"""All kinds of understanding, without the rules of curations: measurements compare scores."""
 
 NOTHING = Understanding(**dict.fromkeys(vars(EVERYTHING), False))
 """No understanding: the query is searched as it was typed."""
@@ -85,6 +89,7 @@ class Synonym:
     words: str
     alternative: str
     weight: float  # weight of the alternative's terms; a word of the query itself has weight 1
+    curation_id: str = ""  # the curation that has the rule; "": the file of synonyms has it
 
 
 @dataclass(frozen=True)
@@ -121,6 +126,8 @@ class Interpretation:
     Attributes:
         typed: The query, normalised.
         text: The text that both stages read: corrected, without limits and exclusions.
+        uncorrected: The text before spelling and compounds are corrected: without limits and
+            exclusions, and with Han characters for pinyin.
         language: The language of the request; "": not given.
         rewrites: Corrections, and joined or split words, in the order of the query.
         synonyms: Other words that the lexical channel searches for.
@@ -128,10 +135,12 @@ class Interpretation:
         limits: Limits of the price.
         exclusions: What the shopper does not want.
         values: Brands, categories and attribute values.
+        curation_id: The id of the curation whose rules apply to the query; "": none.
     """
 
     typed: str
     text: str
+    uncorrected: str = ""
     language: str = ""
     rewrites: tuple[Rewrite, ...] = ()
     synonyms: tuple[Synonym, ...] = ()
@@ -139,6 +148,7 @@ class Interpretation:
     limits: tuple[Limit, ...] = ()
     exclusions: tuple[Exclusion, ...] = ()
     values: tuple[RecognisedValue, ...] = ()
+    curation_id: str = ""
 
     @property
     def parts(self) -> tuple[str, ...]:

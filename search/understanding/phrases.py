@@ -28,10 +28,14 @@ class PhraseTable(Generic[Value]):
     def __init__(self, phrases: Mapping[tuple[str, ...], Value]) -> None:
         """Store phrases, each as its tokens (see `tokens_of`)."""
         self._values = phrases
-        lengths: dict[str, set[int]] = {}
+        lengths: dict[str, list[int]] = {}
         for tokens in phrases:
-            lengths.setdefault(tokens[0], set()).add(len(tokens))
-        self._lengths = {first: sorted(of, reverse=True) for first, of in lengths.items()}
+            of_first = lengths.setdefault(tokens[0], [])
+            if len(tokens) not in of_first:
+                of_first.append(len(tokens))
+        for of_first in lengths.values():
+            of_first.sort(reverse=True)
+        self._lengths = lengths
 
     def __len__(self) -> int:
         return len(self._values)

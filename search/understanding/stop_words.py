@@ -22,7 +22,6 @@ STOP_WORDS: Mapping[str, frozenset[str]] = {
     "ru": word_set("и или в во на с со для от до из по к за"),
 }
 FUNCTION_WORDS = frozenset[str]().union(*STOP_WORDS.values())
-DEFAULT_LANGUAGE = "en"
 _UNIT = re.compile(r"\d\S*$")
 
 
@@ -33,9 +32,9 @@ def stop_words_in(text: str, language: str) -> tuple[str, ...]:
 
     Args:
         text: The normalised text.
-        language: The primary tag of the language; "" for the default language.
+        language: The primary tag of the language.
     """
-    stop_words = STOP_WORDS.get(language or DEFAULT_LANGUAGE, frozenset())
+    stop_words = STOP_WORDS.get(language, frozenset())
     words = text.split()
     units = {word for before, word in itertools.pairwise(words) if _UNIT.search(before)}
     found = tuple(dict.fromkeys(w for w in words if w in stop_words and w not in units))

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from catalog.attribute_roles import AttributeRoles
 from catalog.catalogue import Catalogue
 from catalog.items import Item
 from search.understanding.catalogue_values import CatalogueValues
@@ -47,9 +48,10 @@ class QueryUnderstanding:
         """Collect the words and values of a catalogue."""
         return cls(Words.of(catalogue), CatalogueValues.of(catalogue), synonyms)
 
-    def extended(self, items: Sequence[Item]) -> "QueryUnderstanding":
+    def extended(self, items: Sequence[Item], roles: AttributeRoles) -> "QueryUnderstanding":
         """Return the understanding with the words and values of more items."""
-        return replace(self, words=self.words.extended(items), values=self.values.extended(items))
+        words = self.words.extended(map(roles.readable, items))
+        return replace(self, words=words, values=self.values.extended(map(roles.filterable, items)))
 
     def interpret(
         self,
@@ -60,6 +62,7 @@ class QueryUnderstanding:
         is_real: IsWord,
         has_prices: Callable[[], bool],
         pinyin_in: Callable[[str], Sequence[tuple[str, str, float]]],
+        default_language: str,
     ) -> Interpretation:
         """Return what a query was understood as.
 
@@ -71,6 +74,7 @@ class QueryUnderstanding:
             is_real: Whether a word is a real word, whether or not the catalogue has it.
             has_prices: Whether an item has a price; without prices there are no limits.
             pinyin_in: Returns the pinyin in a text, each with its Han text and the probability.
+            default_language: The language whose stop words are left out if the request has none.
         """
         language = language.partition("-")[0].lower()
         text, rewrites = typed, tuple[Rewrite, ...]()
@@ -85,9 +89,11 @@ class QueryUnderstanding:
 
         if kinds.spelling:
             for words, han, probability in pinyin_in(text):
-                if words in text:
-                    text = text.replace(words, han, 1)
+                # Syllables inside of a Latin word are no pinyin.
+                if at := re.search(rf"(?<![a-z]){re.escape(words)}(?![a-z])", text):
+                    text = text[: at.start()] + han + text[at.end() :]
                     rewrites += (Rewrite(Change.PINYIN, words, han, probability, applied=True),)
+        uncorrected = text
         speller = Speller(self.words, is_indexed, is_real)
         if kinds.compounds:
             text, joined = self._joined(text, speller.knows)
@@ -100,10 +106,13 @@ class QueryUnderstanding:
         return Interpretation(
             typed,
             text,
+            uncorrected,
             language,
             rewrites=rewrites,
-            synonyms=self.synonyms.of(text) if kinds.synonyms else (),
-            stop_words=stop_words_in(text, language) if kinds.stop_words else (),
+            synonyms=self.synonyms.of(text, language) if kinds.synonyms else (),
+            stop_words=(
+                stop_words_in(text, language or default_language) if kinds.stop_words else ()
+            ),
             limits=limits,
             exclusions=exclusions,
             values=self.values.of_text(text) if kinds.values else (),

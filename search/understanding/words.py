@@ -74,7 +74,8 @@ class Words:
             counter.add(distinct.field("values"), times)
         words = counter.words()
         for part in catalogue.added:
-            words = words.extended([part.item(row) for row in range(len(part))])
+            items = map(part.item, range(len(part)))
+            words = words.extended(map(catalogue.roles.readable, items))
         return words
 
     def extended(self, items: Iterable[Item]) -> "Words":
@@ -200,10 +201,7 @@ def _texts(store: ItemStore) -> Iterator[pa.Array]:
     """Yield the columns of texts whose words are counted, but for titles. Values repeat there."""
     for column in ("brand", "category"):
         yield store.table[column].combine_chunks()
-    attributes = store.table["attributes"].combine_chunks()
-    if attributes.null_count < len(attributes):
-        yield attributes.keys
-        yield attributes.items
+    yield from store.attribute_pairs(without=store.roles.unread)
 
 
 def _item_texts(item: Item) -> Sequence[str]:

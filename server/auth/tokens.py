@@ -18,8 +18,9 @@ _LINE = re.compile(r"(\w+)\s*:\s*([0-9a-fA-F]{64})")
 class Role(StrEnum):
     """A permission of a token; a token may have several roles."""
 
-    READ = "read"  # search, retrieve, embed, rerank, read items
-    WRITE = "write"  # change items
+    READ = "read"  # search, retrieve, embed, rerank, read items, list curations
+    WRITE = "write"  # change items and curations
+    RECORD = "record"  # record events
     ADMIN = "admin"  # use AdminService
 
 

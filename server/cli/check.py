@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from base.errors import InputError
 from base.sqlite_log.file import NoLogError
+from behaviour.log.format import copied
 from live import bundle_store
 from live.bundle_store import State
 from live.log import reading
@@ -54,6 +55,7 @@ def check(config: CheckConfig, verify: Verify = bundle.verify) -> None:
         problems.append(str(error))
     if config.state is not None:
         problems += _check_state(config, config.state, engine, verify)
+        problems += _check_events(config.state)
     if problems:
         raise InputError("\nerror: ".join(problems))
 
@@ -81,7 +83,11 @@ def _check_state(
     except _DAMAGED as error:
         return [str(error)]
     else:
-        _print(f"log {log.id}: valid, {log.sequence} writes, {len(log.changes)} items written")
+        curations = sum(version.content is not None for version in log.curations)
+        _print(
+            f"log {log.id}: valid, {log.sequence} writes, {len(log.changes)} items written, "
+            f"{curations} curations"
+        )
         if not (mark := reading.mark_path(state)).exists():
             _print(f"{mark}: missing, so lost writes cannot be noticed; a start creates it")
     checked = {path: _check_compacted(path, log, engine, verify) for path in bundles}
@@ -97,6 +103,18 @@ def _check_state(
         except _DAMAGED as error:
             problems.append(str(error))
     return problems
+
+
+def _check_events(state: Path) -> list[str]:
+    """Check the event log of a state directory and return its problems."""
+    try:
+        with copied(state) as stored:
+            _print(f"event log: valid, {sum(1 for _ in stored)} events")
+    except NoLogError:  # no server with this version has used the directory yet
+        return []
+    except _DAMAGED as error:
+        return [str(error)]
+    return []
 
 
 def _check_compacted(

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from catalog.filters import Filter
 from search.result import Degradation, Hit, SearchResult, StageReport
 from server.convert.filters import filter_record
+from server.convert.people import signal_numbers
 from shortlist.v1 import (
     channel_pb2,
     coverage_pb2,
+    recommend_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
     stage_report_pb2,
@@ -39,7 +41,10 @@ COMPLETE = coverage_pb2.Coverage()  # for answers from which nothing was left ou
 def filter_of(
     message: search_service_pb2.SearchRequest
     | retrieval_service_pb2.RetrieveRequest
-    | retrieval_service_pb2.SimilarItemsRequest,
+    | retrieval_service_pb2.SimilarItemsRequest
+    | recommend_service_pb2.RecommendRequest
+    | recommend_service_pb2.RecommendServiceSimilarItemsRequest
+    | recommend_service_pb2.ComplementaryItemsRequest,
 ) -> Filter | None:
     """Convert a request's filter (None: no filter); raise RequestError for a malformed filter."""
     return filter_record(message.filter, "filter") if message.HasField("filter") else None
@@ -62,6 +67,8 @@ def coverage_message(result: SearchResult) -> coverage_pb2.Coverage:
         degradations=[_DEGRADATIONS[kind] for kind in result.degradations],
         rerank_target_count=result.rerank_target,
         nothing_fits=result.nothing_fits,
+        signals=signal_numbers(result.signals),
+        missing_signals=signal_numbers(result.missing),
     )
 
 

@@ -8,9 +8,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
+from google.protobuf.message import Message
+
 from base.errors import RequestError, check_count
 from catalog.facets import MAX_FACET_VALUES, MAX_FACETS, Facet, FacetCounts
 from catalog.filters import (
+    KIND_NAMES,
     MAX_FILTER_NODES,
     MAX_FILTER_VALUES,
     And,
@@ -52,6 +55,37 @@ def filter_record(message: filter_pb2.Filter, path: str) -> Filter:
     """
     check_count(message.ByteSize(), path, None, MAX_FILTER_BYTES, "bytes")
     return _filter(message, path, itertools.count(1))
+
+
+def filter_message(tree: Filter) -> filter_pb2.Filter:
+    """Convert a filter to a message."""
+    part: Message
+    match tree:
+        case And(filters) | Or(filters):
+            part = filter_pb2.FilterGroup(filters=map(filter_message, filters))
+        case Not(negated):
+            part = filter_message(negated)
+        case Equals(field, value, ignore_case):
+            part = filter_pb2.EqualsFilter(
+                field=field, value=value_message(value), ignore_case=ignore_case
+            )
+        case In(field, values, ignore_case):
+            part = filter_pb2.InListFilter(
+                field=field, values=map(value_message, values), ignore_case=ignore_case
+            )
+        case Range(field, interval):
+            part = filter_pb2.RangeFilter(field=field, interval=interval_message(interval))
+        case Exists(field):
+            part = filter_pb2.ExistsFilter(field=field)
+        case Prefix(field, prefix, ignore_case):
+            part = filter_pb2.PrefixFilter(field=field, prefix=prefix, ignore_case=ignore_case)
+    return filter_pb2.Filter(**{KIND_NAMES[type(tree)]: part})  # type: ignore[arg-type]
+
+
+def interval_message(interval: Interval) -> filter_pb2.Interval:
+    """Convert an interval to a message."""
+    bounds = {name: bound for name, bound in vars(interval).items() if bound is not None}
+    return filter_pb2.Interval(**{name: value_message(bound) for name, bound in bounds.items()})
 
 
 def facet_records(messages: Sequence[facet_pb2.Facet]) -> tuple[Facet, ...]:

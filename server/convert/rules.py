@@ -16,18 +16,19 @@ from search.rules import (
     RuleReport,
     Rules,
 )
-from server.convert.filters import filter_record
+from server.convert.filters import filter_message, filter_record
 from shortlist.v1 import rules_pb2
 
 _PROBLEMS: Mapping[PinProblem, "rules_pb2.PinProblem.ValueType"] = {
     PinProblem.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
     PinProblem.FILTERED_OUT: rules_pb2.PIN_PROBLEM_FILTERED_OUT,
     PinProblem.EXCLUDED: rules_pb2.PIN_PROBLEM_EXCLUDED,
+    PinProblem.REPLACED: rules_pb2.PIN_PROBLEM_REPLACED,
 }
 
 
 def rules_record(message: rules_pb2.Rules) -> Rules:
-    """Convert the rules of a request; raise RequestError for a malformed filter."""
+    """Convert rules to a record; raise RequestError for a malformed filter."""
     check_count(len(message.boosts), "rules.boosts", None, MAX_BOOSTS)
     check_count(len(message.caps), "rules.caps", None, MAX_CAPS)
     check_count(len(message.pins), "rules.pins", None, MAX_PINS)
@@ -45,22 +46,35 @@ def rules_record(message: rules_pb2.Rules) -> Rules:
     )
 
 
+def rules_message(rules: Rules) -> rules_pb2.Rules:
+    """Convert rules to a message."""
+    return rules_pb2.Rules(
+        excluded_item_ids=rules.excluded_item_ids,
+        excluded=None if rules.excluded is None else filter_message(rules.excluded),
+        boosts=[
+            rules_pb2.Boost(filter=filter_message(boost.filter), strength=boost.strength)
+            for boost in rules.boosts
+        ],
+        diversity=rules.diversity,
+        caps=[rules_pb2.Cap(**vars(cap)) for cap in rules.caps],
+        pins=[rules_pb2.Pin(**vars(pin)) for pin in rules.pins],
+    )
+
+
 def adjustment_message(adjustment: Adjustment) -> rules_pb2.Adjustment:
     """Convert the effect of a rule on one result to a message."""
+    message = rules_pb2.Adjustment(rule=adjustment.rule, curation_id=adjustment.curation_id)
     match adjustment.effect:
         case Effect.BOOSTED:
-            return rules_pb2.Adjustment(rule=adjustment.rule, score_change=adjustment.score_change)
+            message.score_change = adjustment.score_change
         case Effect.DIVERSIFIED:
-            move = rules_pb2.Move(
-                from_position=adjustment.from_position, to_position=adjustment.to_position
-            )
-            return rules_pb2.Adjustment(rule=adjustment.rule, move=move)
+            message.move.from_position = adjustment.from_position
+            message.move.to_position = adjustment.to_position
         case Effect.OUT_OF_STOCK:
-            return rules_pb2.Adjustment(rule=adjustment.rule, out_of_stock=True)
+            message.out_of_stock = True
         case Effect.PINNED:
-            return rules_pb2.Adjustment(
-                rule=adjustment.rule, pinned_position=adjustment.to_position
-            )
+            message.pinned_position = adjustment.to_position
+    return message
 
 
 def report_message(report: RuleReport) -> rules_pb2.RuleReport:
@@ -71,4 +85,5 @@ def report_message(report: RuleReport) -> rules_pb2.RuleReport:
         pin_problem=rules_pb2.PIN_PROBLEM_UNSPECIFIED
         if report.pin_problem is None
         else _PROBLEMS[report.pin_problem],
+        curation_id=report.curation_id,
     )

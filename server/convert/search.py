@@ -14,6 +14,7 @@ from server.convert.common import (
 from server.convert.filters import facet_message, facet_records
 from server.convert.items import item_message
 from server.convert.page_tokens import Page, PageToken, write_page_token
+from server.convert.people import context_record, person_record
 from server.convert.rules import adjustment_message, report_message, rules_record
 from server.convert.understanding import interpretation_message, understanding_record
 from shortlist.v1 import search_service_pb2
@@ -46,6 +47,8 @@ def search_request(
     min_relevance = message.min_relevance if message.HasField("min_relevance") else None
     request = SearchRequest(
         message.query,
+        person=person_record(message.person) if message.HasField("person") else None,
+        context=context_record(message.context),
         filter=filter_of(message),
         facets=facet_records(message.facets),
         rules=rules_record(message.rules),
@@ -97,7 +100,7 @@ def search_response(
             )
             for rank, hit in enumerate(result.hits, start=request.offset + 1)
         ],
-        next_page_token=_next_page_token(request, result, manifest),
+        next_page_token=next_page_token(request, result, manifest),
         stages=stage_messages(result.stages),
         recalled_count=result.recalled,
         reranked_count=result.reranked,
@@ -135,7 +138,7 @@ def _highlight_message(highlight: Highlight) -> search_service_pb2.Highlight:
     )
 
 
-def _next_page_token(request: SearchRequest, result: SearchResult, manifest: Manifest) -> str:
+def next_page_token(request: SearchRequest, result: SearchResult, manifest: Manifest) -> str:
     """Return the token of the next page; "" if there is no next page."""
     end = request.offset + len(result.hits)
     if not (result.has_more and result.hits and end < MAX_OFFSET):

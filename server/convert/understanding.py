@@ -2,10 +2,9 @@
 
 from collections.abc import Mapping
 
-from catalog.filters import Interval
 from search.understanding.interpretation import Change, Effect, Interpretation, Understanding
-from server.convert.filters import value_message
-from shortlist.v1 import filter_pb2, understanding_pb2
+from server.convert.filters import interval_message
+from shortlist.v1 import understanding_pb2
 
 _CHANGES: Mapping[Change, "understanding_pb2.Change.ValueType"] = {
     Change.SPELLING: understanding_pb2.CHANGE_SPELLING,
@@ -32,6 +31,7 @@ def understanding_record(message: understanding_pb2.Understanding) -> Understand
         values=not message.no_values,
         codes=not message.no_codes,
         sizes=not message.no_sizes,
+        curated_rules=not message.no_curated_rules,
     )
 
 
@@ -54,14 +54,19 @@ def interpretation_message(
             for rewrite in interpretation.rewrites
         ],
         synonyms=[
-            understanding_pb2.Synonym(words=s.words, alternative=s.alternative, weight=s.weight)
+            understanding_pb2.Synonym(
+                words=s.words,
+                alternative=s.alternative,
+                weight=s.weight,
+                curation_id=s.curation_id,
+            )
             for s in interpretation.synonyms
         ],
         stop_words=interpretation.stop_words,
         limits=[
             understanding_pb2.Limit(
                 words=limit.words,
-                interval=_interval_message(limit.interval),
+                interval=interval_message(limit.interval),
                 effect=_EFFECTS[limit.effect],
             )
             for limit in interpretation.limits
@@ -78,9 +83,5 @@ def interpretation_message(
             understanding_pb2.RecognisedValue(words=v.words, field=v.field, value=v.value)
             for v in interpretation.values
         ],
+        curation_id=interpretation.curation_id,
     )
-
-
-def _interval_message(interval: Interval) -> filter_pb2.Interval:
-    bounds = {name: bound for name, bound in vars(interval).items() if bound is not None}
-    return filter_pb2.Interval(**{name: value_message(bound) for name, bound in bounds.items()})

@@ -19,7 +19,13 @@ from grpc_status import rpc_status
 
 from base.error_logging import log_error
 from base.errors import RequestError
+from behaviour.log.writer import ClosedLogError
 from live.errors import ClosedError, ReadOnlyError
+from live.log.curations import (
+    NothingToUndoError,
+    RevisionMismatchError,
+    UnknownCurationError,
+)
 from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
 from search.runtime.cpu_limit import hold_cpu
@@ -46,6 +52,7 @@ logger = logging.getLogger(__name__)
 _DOMAIN = "shortlist"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _ITEM_TYPE = "shortlist.v1.Item"
+_CURATION_TYPE = "shortlist.v1.Curation"
 
 # Error details are sent in HTTP/2 trailers. By default, clients accept only 8 KiB of trailers, so
 # the texts and the number of details are limited.
@@ -71,8 +78,12 @@ _CODES_AND_REASONS: Mapping[type[BaseException], tuple[grpc.StatusCode, str]] = 
     OverloadedError: (grpc.StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"),
     StoppingError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     ClosedError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
+    ClosedLogError: (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN"),
     ReadOnlyError: (grpc.StatusCode.FAILED_PRECONDITION, "READ_ONLY"),
     LogError: (grpc.StatusCode.UNAVAILABLE, "DISK_FAILED"),
+    UnknownCurationError: (grpc.StatusCode.NOT_FOUND, "UNKNOWN_CURATION"),
+    RevisionMismatchError: (grpc.StatusCode.ABORTED, "REVISION_MISMATCH"),
+    NothingToUndoError: (grpc.StatusCode.FAILED_PRECONDITION, "NOTHING_TO_UNDO"),
     UnauthenticatedError: (grpc.StatusCode.UNAUTHENTICATED, "TOKEN_REQUIRED"),
     RoleMissingError: (grpc.StatusCode.PERMISSION_DENIED, "ROLE_MISSING"),
     BundleRefusedError: (grpc.StatusCode.FAILED_PRECONDITION, "BUNDLE_REFUSED"),
@@ -110,8 +121,7 @@ def _error_status(error: Exception, method: str) -> status_pb2.Status:
     for kind in type(error).__mro__:
         if kind in _CODES_AND_REASONS:
             code, reason = _CODES_AND_REASONS[kind]
-            metadata = {"role": str(error.role)} if isinstance(error, RoleMissingError) else None
-            return _status(code, reason, _message(error), _details(error), metadata)
+            return _status(code, reason, _message(error), _details(error), _metadata(error))
     error_id = uuid.uuid4().hex
     log_error(logger, error, "internal error", error_id=error_id, method=method)
     return _status(
@@ -166,12 +176,27 @@ def _details(error: Exception) -> list[Message]:
                 )
                 for item_id in error.item_ids[:_MAX_RESOURCES]
             ]
+        case UnknownCurationError():
+            name = _cut(error.curation_id, _MAX_ID_CHARACTERS)
+            return [
+                error_details_pb2.ResourceInfo(resource_type=_CURATION_TYPE, resource_name=name)
+            ]
         case OverloadedError():
             retry = error_details_pb2.RetryInfo()
             retry.retry_delay.FromNanoseconds(int(error.retry_seconds * 1e9))
             return [retry]
         case _:
             return []
+
+
+def _metadata(error: Exception) -> Mapping[str, str] | None:
+    match error:
+        case RoleMissingError():
+            return {"role": str(error.role)}
+        case RevisionMismatchError():
+            return {"revision": str(error.revision)}
+        case _:
+            return None
 
 
 def _cut(text: str, characters: int) -> str:

@@ -8,9 +8,11 @@ from contextlib import aclosing
 from typing import Protocol, runtime_checkable
 
 from base.errors import RequestError
+from behaviour.feedback import Feedback
 from live.catalogue import LiveCatalogue
 from search.engine_handle import EngineHandle
 from search.errors import UnknownItemsError
+from search.people.live import LivePeople
 from server.convert import catalog as catalog_messages
 from server.convert.items import item_fields
 from server.convert.rerank import rerank_request, rerank_response
@@ -56,12 +58,20 @@ def deadline_of(context: ServicerContext) -> float | None:
     return None if remaining is None else time.monotonic() + remaining
 
 
+def live_people(feedback: Feedback | None) -> LivePeople | None:
+    """Return the events of people; None if the server records none."""
+    return None if feedback is None else LivePeople(feedback)
+
+
 class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
     """The methods of SearchService: recall candidates, then rerank them."""
 
-    def __init__(self, engine_handle: EngineHandle, pool: WorkerPool):
+    def __init__(
+        self, engine_handle: EngineHandle, pool: WorkerPool, feedback: Feedback | None = None
+    ):
         self._engine_handle = engine_handle
         self._pool = pool
+        self._people = live_people(feedback)
 
     async def Search(
         self, message: search_service_pb2.SearchRequest, context: ServicerContext
@@ -70,7 +80,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         engine = self._engine_handle.engine
         request = search_request(message, engine.manifest, deadline_of(context))
         fields = item_fields(message.item_fields)
-        result = await self._pool.run(lambda: engine.search(request), request.deadline)
+        result = await self._pool.run(
+            lambda: engine.search(request, people=self._people), request.deadline
+        )
         record_answer(result, engine.bundle_id)
         return search_response(request, result, engine.manifest, fields)
 
@@ -85,7 +97,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
         except RequestError as error:
             raise error.within("search") from None
         parts = parts_of(
-            self._pool, lambda hand_out: engine.search(request, hand_out), request.deadline
+            self._pool,
+            lambda hand_out: engine.search(request, hand_out, self._people),
+            request.deadline,
         )
         async with aclosing(parts):
             async for result, last in parts:

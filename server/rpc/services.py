@@ -14,12 +14,16 @@ from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
+from behaviour.feedback import Feedback
 from live.catalogue import LiveCatalogue
 from server.auth.tokens import Role
 from server.bundle_loader import BundleLoader
 from server.interceptors.handlers import in_contract
 from server.rpc.admin import AdminServicer
+from server.rpc.curations import CurationServicer
+from server.rpc.feedback import FeedbackServicer
 from server.rpc.health import Health
+from server.rpc.recommend import RecommendServicer
 from server.rpc.servicers import (
     CatalogServicer,
     RerankServicer,
@@ -33,6 +37,12 @@ from shortlist.v1 import (
     admin_service_pb2_grpc,
     catalog_service_pb2,
     catalog_service_pb2_grpc,
+    curation_service_pb2,
+    curation_service_pb2_grpc,
+    feedback_service_pb2,
+    feedback_service_pb2_grpc,
+    recommend_service_pb2,
+    recommend_service_pb2_grpc,
     rerank_service_pb2,
     rerank_service_pb2_grpc,
     retrieval_service_pb2,
@@ -70,6 +80,7 @@ class Parts:
     suggestion_pool: WorkerPool
     live: LiveCatalogue | None  # None: the server takes no writes
     health: Health
+    feedback: Feedback | None = None  # None: the server takes no events
 
 
 @dataclass(frozen=True)
@@ -116,7 +127,7 @@ SERVICES: tuple[ServiceRow, ...] = (
     ServiceRow(
         _service(search_service_pb2, "SearchService"),
         search_service_pb2_grpc.add_SearchServiceServicer_to_server,
-        lambda parts, _: SearchServicer(parts.bundles.engine_handle, parts.pool),
+        lambda parts, _: SearchServicer(parts.bundles.engine_handle, parts.pool, parts.feedback),
         {"Search": _MODEL_WORK, "StreamSearch": _MODEL_WORK},
     ),
     ServiceRow(
@@ -138,6 +149,20 @@ SERVICES: tuple[ServiceRow, ...] = (
         {"Suggest": Method(Role.READ)},  # in a queue of its own
     ),
     ServiceRow(
+        _service(recommend_service_pb2, "RecommendService"),
+        recommend_service_pb2_grpc.add_RecommendServiceServicer_to_server,
+        lambda parts, _: RecommendServicer(parts.bundles.engine_handle, parts.pool, parts.feedback),
+        {
+            "Recommend": _MODEL_WORK,
+            "SimilarItems": _MODEL_WORK,
+            "ComplementaryItems": _MODEL_WORK,
+            "GetProfile": Method(Role.READ),
+            "DeleteUser": Method(Role.WRITE),
+            "SetOptOut": Method(Role.WRITE),
+            "JoinSession": Method(Role.WRITE),
+        },
+    ),
+    ServiceRow(
         _service(catalog_service_pb2, "CatalogService"),
         catalog_service_pb2_grpc.add_CatalogServiceServicer_to_server,
         lambda parts, _: CatalogServicer(parts.bundles.engine_handle, parts.live),
@@ -147,6 +172,23 @@ SERVICES: tuple[ServiceRow, ...] = (
             "UpsertItems": Method(Role.WRITE),
             "DeleteItems": Method(Role.WRITE),
         },
+    ),
+    ServiceRow(
+        _service(curation_service_pb2, "CurationService"),
+        curation_service_pb2_grpc.add_CurationServiceServicer_to_server,
+        lambda parts, _: CurationServicer(parts.bundles.engine_handle, parts.live),
+        {
+            "ListCurations": Method(Role.READ),
+            "SetCuration": Method(Role.WRITE),
+            "DeleteCuration": Method(Role.WRITE),
+            "UndoCuration": Method(Role.WRITE),
+        },
+    ),
+    ServiceRow(
+        _service(feedback_service_pb2, "FeedbackService"),
+        feedback_service_pb2_grpc.add_FeedbackServiceServicer_to_server,
+        lambda parts, _: FeedbackServicer(parts.bundles.engine_handle, parts.feedback),
+        {"RecordEvents": Method(Role.RECORD), "StreamEvents": Method(Role.RECORD)},
     ),
     ServiceRow(
         _service(admin_service_pb2, "AdminService"),

@@ -115,15 +115,15 @@ def test_users_are_selected_in_any_order():
 def test_a_matrix_sums_the_decayed_events():
     shop = read(*SHOP)
     assert shop.matrix().toarray().tolist() == [[1, 2, 0], [1, 0, 1]]
-    decayed = shop.matrix(day(5), half_life_days=2).toarray()
+    decayed = shop.matrix(day(5), half_life_days=2.0).toarray()
     np.testing.assert_allclose(decayed, [[2**-2, 2**-2 + 1, 0], [2**-0.5, 0, 2**-1.5]], rtol=1e-6)
     assert decayed.dtype == np.float32
-    baskets = shop.baskets(day(5), half_life_days=2).toarray()
+    baskets = shop.baskets(day(5), half_life_days=2.0).toarray()
     np.testing.assert_allclose(baskets[:2], [[2**-2, 2**-2, 0], [0, 1, 0]], rtol=1e-6)
 
 
 def test_only_the_latest_event_of_an_item_counts_if_asked():
-    latest = read(*SHOP).matrix(day(5), half_life_days=2, latest=True).toarray()
+    latest = read(*SHOP).matrix(day(5), half_life_days=2.0, latest=True).toarray()
     np.testing.assert_allclose(latest, [[2**-2, 1, 0], [2**-0.5, 0, 2**-1.5]], rtol=1e-6)
 
 
@@ -136,7 +136,7 @@ def test_sessions_are_numbered_without_gaps_and_counted_from_the_end():
 
 
 def test_an_event_after_now_counts_as_one_of_now():
-    assert read(("u", "a", "s", 3)).matrix(day(1), half_life_days=1).toarray()[0, 0] == 1
+    assert read(("u", "a", "s", 3)).matrix(day(1), half_life_days=1.0).toarray()[0, 0] == 1
 
 
 def test_arrays_are_read_only():

@@ -8,7 +8,7 @@ import pytest
 
 from bench.harness.contest import Ratio, Timed
 from bench.harness.rows import Contestant, Measurement, Row, Sizes, compare
-from bench.report import pages, results, tables
+from bench.report import evaluations, pages, results, tables
 
 OURS = Contestant("Shortlist", 700.0, None, True, "recall 0.9910")
 FAST = Contestant("fast", 500.0, Ratio(1.4, 1.3, 1.5), True, "recall 0.9905")
@@ -36,9 +36,9 @@ def file(tmp_path):
 
 
 def test_all_marked_places_agree_with_the_results():
-    measured = results.read()
-    stale = [str(page) for page in pages.pages() if pages.filled(page.read_text("utf-8"), measured)
-             != page.read_text("utf-8")]  # fmt: skip
+    measured, reports = results.read(), evaluations.read()
+    texts = {str(page): page.read_text("utf-8") for page in pages.pages()}
+    stale = [page for page, text in texts.items() if pages.filled(text, measured, reports) != text]
     assert stale == [], "run `python -m bench.report --write`"
 
 
@@ -130,6 +130,29 @@ def test_a_place_without_a_measured_row_says_so(file):
 def test_an_unknown_kind_of_place_is_refused(file):
     with pytest.raises(ValueError, match="bench:chart first"):
         pages.filled("<!-- bench:chart first -->\n<!-- /bench -->", results.read(file))
+
+
+def test_a_report_is_kept_and_fills_the_table_of_quality(tmp_path):
+    def value(mean: float) -> dict[str, float]:
+        return {"mean": mean, "low": mean - 0.1, "high": mean + 0.1}
+
+    names = ("bm25", "bm25_stemmed", "dense", "lexical", "recall", "rerank", "random")
+    systems = {name: {"ndcg@10": value(0.5)} for name in names}
+    difference = {"a": "rerank", "b": "bm25_stemmed", "metric": "ndcg@10", **value(-0.05)}
+    report = {"queries": 1200, "systems": systems, "differences": [difference]}
+    (tmp_path / "report").write_text(json.dumps(report))
+    evaluations.save("shop", tmp_path / "report", "abc1234", tmp_path)
+    reports = evaluations.read(tmp_path)
+    places = "<!-- bench:quality shop -->\n<!-- /bench -->\n"
+    lines = pages.filled(places, {}, reports).splitlines()
+    assert lines[11] == "| rerank − bm25_stemmed | −0.050 [−0.150, +0.050] |  |  |  |"
+    assert lines[13].startswith("Measured on 1,200 queries, 2")
+    assert lines[13].endswith(" at commit abc1234.")
+    lines = pages.filled(places.replace("quality", "quality-short"), {}, reports).splitlines()
+    assert lines[3] == "| bm25 | 0.500 [0.400, 0.600] |  |  |"
+    assert len(lines) == 11
+    with pytest.raises(ValueError, match="quality shop -->: no such evaluation"):
+        pages.filled(places, {}, {})
 
 
 def test_a_tool_agrees_only_if_shortlist_agrees_too():

@@ -280,6 +280,8 @@ def test_texts_that_differ_only_in_case_or_width_are_equal_if_case_is_ignored():
     assert rows(In("brand", ("Strasse 6", "ﬆraße 5"), ignore_case=True), store) == [0, 1, 2, 3]
     assert rows(Prefix("brand", "straß", ignore_case=True), store) == [0, 1, 2, 3]
     assert rows(Equals("brand", "strasse 5"), store) == []
+    assert rows(In("brand", ("strasse 5", "strasse 6")), store) == [3]
+    assert rows(Prefix("brand", "strasse"), store) == [3]
 
 
 def test_a_category_is_compared_by_level_if_case_is_ignored():

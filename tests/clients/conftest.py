@@ -19,7 +19,7 @@ from tests.server.interceptors.test_errors import EXPECTED, run_raising
 # With rewriting, failed assertions of these modules show the output of the client.
 pytest.register_assert_rewrite("tests.clients.behaviour", "tests.clients.every")
 
-ROLES = (("read", "all"), ("write", "all"), ("admin", "all"), ("read", "reader"))
+ROLES = (("read", "all"), ("write", "all"), ("record", "all"), ("admin", "all"), ("read", "reader"))
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,7 @@ def large(config: ServerConfig, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def every_flags(
     config: ServerConfig,
     tiny_bundle: Path,
+    people_bundle: Path,
     recall_bundle: Path,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Mapping[str, str]]:
@@ -90,6 +91,7 @@ def every_flags(
     copy_with_fewer_golden_queries(tiny_bundle, root / "other")
     whole = replace(
         config,
+        bundle=people_bundle,
         state=directory / "state",
         tokens=tokens,
         reload_seconds=0.0,

@@ -3,6 +3,9 @@
 from shortlist.v1 import (
     admin_service_pb2,
     catalog_service_pb2,
+    curation_service_pb2,
+    feedback_service_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -14,6 +17,9 @@ from tests.clients import every
 FILES = (
     admin_service_pb2,
     catalog_service_pb2,
+    curation_service_pb2,
+    feedback_service_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,

@@ -4,10 +4,13 @@ import os
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from catalog.dataset.reading import read_dataset
+from commands.import_exports import train_from_export
 from commands.main import COMMANDS, main
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -132,3 +135,45 @@ def test_files_of_the_user_s_folder_take_nothing_over(tmp_path: Path, script: li
     done = run([*script, "check", "--bundle", "missing"], folder)
     assert done.returncode == 2
     assert done.stderr.startswith("error: missing")
+
+
+FEED = "id\ttitle\tprice\tavailability\n1\tUSB C charger\t5 EUR\tin stock\n"
+
+
+def test_an_export_is_imported_and_valid(tmp_path: Path, script: list[str]) -> None:
+    (tmp_path / "feed.tsv").write_text(FEED)
+    done = run([*script, "import", "feed.tsv", "--out", "shop"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == [
+        "feed.tsv: products of merchant, utf-8",
+        "1 row in items",
+    ]
+    assert "  price → price: 1" in done.stdout.splitlines()
+    done = run([*script, "validate", "--data", "shop"], tmp_path)
+    assert done.stdout == "shop: 1 items; no errors\n"
+    done = run([*script, "import", "missing.tsv", "--out", "other"], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: missing.tsv: cannot be read (No such file or directory)\n"
+
+
+def test_train_from_an_export_imports_it_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "feed.tsv").write_text(FEED)
+    trained: list[list[str]] = []
+
+    def train(arguments: Sequence[str]) -> int:
+        trained.append(list(arguments))
+        return 7
+
+    export, out = str(tmp_path / "feed.tsv"), str(tmp_path / "out")
+    assert (
+        train_from_export(["towers", f"--from={export}", "--out", out, "--seed", "3"], train) == 7
+    )
+    dataset = str(tmp_path / "out" / "dataset")
+    assert trained == [["towers", "--seed", "3", "--out", out, "--data", dataset]]
+    assert read_dataset(Path(dataset)).items["title"].to_pylist() == ["USB C charger"]
+    assert train_from_export(["--from", "missing", "--out", out], train) == 2
+    assert train_from_export(["--from", export, "--data", "x"], train) == 2
+    assert len(trained) == 1
+    assert "not with --data" in capsys.readouterr().err

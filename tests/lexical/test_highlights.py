@@ -52,12 +52,14 @@ def test_an_item_shows_its_fields_with_matches_in_the_order_of_its_text():
         description="A lamp for desks",
         brand="Lampco",
         category="Home > Lamps",
-        attributes={"kind": "desk lamp", "colour": "green"},
+        attributes={"kind": "desk lamp", "colour": "green", "fits": ("lamp", "bulb", "lamps")},
     )
     assert highlights(item, {"lamp", "desk"}, TERMS) == (
         Highlight("title", "Red lamp", ((4, 8),)),
         Highlight("category", "Home > Lamps", ((7, 12),)),
         Highlight("attributes.kind", "desk lamp", ((0, 4), (5, 9))),
+        Highlight("attributes.fits", "lamp", ((0, 4),)),
+        Highlight("attributes.fits", "lamps", ((0, 5),)),
         Highlight("description", "A lamp for desks", ((2, 6), (11, 16))),
     )
 

@@ -13,6 +13,7 @@ from live.indexing.delta_index import DeltaIndex
 from live.indexing.item_vectors import ItemEncoder, item_vectors
 from search.channels.base import AddedRows
 from search.channels.fusion import Channels, ChannelsWriter
+from search.curation.curation import Curation
 from search.engine import Engine
 
 Encode: TypeAlias = Callable[[Sequence[str]], np.ndarray]
@@ -39,6 +40,7 @@ class Faults:
 
     before_apply: Callable[[], None] = nothing
     during_apply: Callable[[], None] = nothing  # after all writes, before they are visible
+    before_curate: Callable[[], None] = nothing
     before_show: Callable[[], None] = nothing
     before_vectors: Callable[[], None] = nothing  # after the pending items are read
     encode: Callable[[Encode, Sequence[str]], np.ndarray] = encode_all  # replaces the encoder
@@ -76,6 +78,10 @@ class FaultyIndex(DeltaIndex):
 
         self.faults.before_apply()
         super().apply(chain(writes, last()))
+
+    def curate(self, curations: Sequence[Curation]) -> None:
+        self.faults.before_curate()
+        super().curate(curations)
 
     def show(self, *arguments: Any) -> int:
         self.faults.before_show()

@@ -18,8 +18,7 @@ import pytest
 from base.failpoints import NAMES, VARIABLE
 from live import bundle_store
 from live.bundle_store import State
-from live.log.high_water_mark import FILE as MARK
-from live.log.reading import FILE
+from live.log.reading import FILE, MARK
 from live.log.write_ahead_log import Write, WriteLog
 from search import bundle
 from search.bundle import BundleError, Manifest

@@ -34,7 +34,7 @@ from tests.live.faults import Encode
 from tests.small_disk import small_disk
 from tests.tiny import tiny_items, write_bundle, write_manifest
 from towers.index import IndexConfig, index_config
-from towers.vectors import Bfloat16Vectors, open_vectors
+from towers.vectors import Bfloat16Vectors, Int8Vectors, open_vectors
 
 
 def test_a_compacted_bundle_gives_the_same_results_and_is_loaded_by_a_restart(
@@ -77,11 +77,15 @@ def test_a_compacted_bundle_gives_the_same_results_and_is_loaded_by_a_restart(
         assert shop.items() == items | {"lamp": replace(LAMP, price=1.5)}
 
 
-def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compacted(
-    opened, tmp_path
+@pytest.mark.parametrize(
+    ("stored", "kind", "error"),
+    [("bfloat16", Bfloat16Vectors, 2**-9), ("int8", Int8Vectors, 1 / 100)],
+)
+def test_a_catalogue_of_compressed_vectors_is_written_to_and_keeps_them_when_compacted(
+    opened, tmp_path, stored, kind, error
 ):
     root = tmp_path / "root"
-    config = IndexConfig(vectors="bfloat16")
+    config = IndexConfig(vectors=stored)
     write_bundle(root, tiny_items(), choose_numerics(), index=config)
     with opened(root=root) as shop:
         shop.upsert(LAMP)
@@ -96,13 +100,13 @@ def test_a_catalogue_of_bfloat16_vectors_is_written_to_and_keeps_them_when_compa
         made = shop.engine.directory / bundle.INDEX
         assert made.parent != root
         assert index_config(made) == config
-        assert isinstance(open_vectors(made), Bfloat16Vectors)
+        assert isinstance(open_vectors(made), kind)
         after = {
             h.item_id: h.channel_scores["dense"]
             for h in shop.engine.retrieve(RetrieveRequest("lamp", page_size=100)).hits
         }
         # Only the new item's vector changes: compaction rounds it. The others were already rounded.
-        assert after.pop("lamp") == pytest.approx(before.pop("lamp"), abs=2**-9)
+        assert after.pop("lamp") == pytest.approx(before.pop("lamp"), abs=error)
         assert after == pytest.approx(before, abs=1e-6)
     with opened(root=root) as shop:
         assert shop.engine.directory == made.parent

@@ -63,7 +63,7 @@ def test_recall_comes_from_the_manifest_until_enough_rows_change(opened, tmp_pat
             manifest.files[path]["size"] for path in manifest.files if path.startswith("index/")
         )
         assert built["bytes_per_item"] == round(size / 51)
-        assert built["build_seconds"] > 0
+        assert 0 <= built["build_seconds"] < 60  # rounded to a tenth of a second
         # This number counts texts of the root bundle, so the compacted bundle must not repeat it.
         assert "truncated" not in built
         compacted, given = (d / bundle.INDEX / HELD_OUT for d in (shop.engine.directory, root))

@@ -117,7 +117,7 @@ class BlockingAsyncClient:
             return [part async for part in answer] if hasattr(answer, "__aiter__") else await answer
 
         def call(*arguments: Any, **options: Any) -> Any:
-            if name in ("upsert_items", "delete_items"):
+            if name in ("upsert_items", "delete_items", "stream_events"):
                 arguments = tuple(map(_one_by_one, arguments))
             return self._runner.run(result(method(*arguments, **options)))
 

@@ -13,7 +13,9 @@ from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
-from shortlist.requests import deletion, upsert
+from shortlist.requests import deletion, event, query_rules, synonyms, upsert
+from shortlist.v1.context_pb2 import Person
+from shortlist.v1.feedback_service_pb2 import StreamEventsRequest
 from shortlist.v1.item_pb2 import Item
 
 Code = grpc.StatusCode
@@ -157,6 +159,13 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "search": lambda client: client.search("q", page_size=3),
     "stream_search": lambda client: list(client.stream_search("q", page_size=3)),
     "similar_items": lambda client: client.similar_items("a", page_size=3),
+    "recommend": lambda client: client.recommend(page_size=3),
+    "substitutes": lambda client: client.substitutes("a", page_size=3),
+    "complementary_items": lambda client: client.complementary_items(["a"], page_size=3),
+    "get_profile": lambda client: client.get_profile(Person(user_id="u")),
+    "delete_user": lambda client: client.delete_user("u"),
+    "set_opt_out": lambda client: client.set_opt_out("u"),
+    "join_session": lambda client: client.join_session("s", "u"),
     "retrieve": lambda client: client.retrieve("q"),
     "retrieve by vector": lambda client: client.retrieve([1.0]),
     "suggest": lambda client: client.suggest("q"),
@@ -166,6 +175,15 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "batch_get_items": lambda client: client.batch_get_items(["a"]),
     "upsert_items": lambda client: list(client.upsert_items([upsert(Item(item_id="a"))])),
     "delete_items": lambda client: list(client.delete_items([deletion("a")])),
+    "list_curations": lambda client: client.list_curations(page_size=3),
+    "set_curation": lambda client: client.set_curation(synonyms("a, b"), "c", author="Ann"),
+    "set_curation of queries": lambda client: client.set_curation(query_rules(["q"])),
+    "delete_curation": lambda client: client.delete_curation("a"),
+    "undo_curation": lambda client: client.undo_curation("a"),
+    "record_events": lambda client: client.record_events([event("view", "a")]),
+    "stream_events": lambda client: client.stream_events(
+        [StreamEventsRequest(events=[event("view", "a", position=3)])]
+    ),
 }
 
 
@@ -199,7 +217,7 @@ def methods(kind: type) -> dict[str, inspect.Signature]:
 
 def test_both_clients_have_the_same_methods_with_the_same_arguments() -> None:
     # Streams have different types in both clients: AsyncIterator and Iterator.
-    streams = {"stream_search", "upsert_items", "delete_items"}
+    streams = {"stream_search", "upsert_items", "delete_items", "stream_events"}
     sync, asynchronous = (
         {name: signature for name, signature in methods(kind).items() if name not in streams}
         for kind in (Client, AsyncClient)

@@ -1,6 +1,6 @@
 """All requests that break one limit of the contract."""
 
-from tests.refusals import filters, others, searches, writes
+from tests.refusals import curations, filters, others, people, searches, writes
 
 # Requests to the engine.
 REQUESTS = [
@@ -13,5 +13,9 @@ REQUESTS = [
     *others.candidate_refusals(),
     *others.suggest_refusals(),
     *others.get_refusals(),
+    *people.person_refusals(),
+    *people.context_refusals(),
+    *people.recommend_refusals(),
 ]
 WRITES = list(writes.write_refusals())
+CURATIONS = list(curations.curation_refusals())

@@ -63,6 +63,7 @@ def test_lists_without_gain_are_left_out_of_the_mean():
 def test_the_unit_of_gains_changes_nothing():
     alone = loss_of([[1, 0, -1]], [[3, 1, 0]])
     assert loss_of([[1, 0, -1]], [[0.3, 0.1, 0]]) == pytest.approx(alone, rel=1e-6)
+    assert loss_of([[1, 0, -1]] * 2, [[0.3, 0.1, 0]] * 2) == pytest.approx(alone, rel=1e-6)
 
 
 def test_lists_may_have_any_number_of_leading_axes():

@@ -1,12 +1,15 @@
 """The client code of the documentation, and the latency benchmark, with a real server."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.service import latency
+from server.config import ServerConfig
+from tests.server.conftest import run_server
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -89,3 +92,19 @@ def test_the_bench_refuses_another_bundle_than_the_one_served(
     flags = ["--bundle", str(recall_bundle), "--queries", str(queries), "--address", address]
     assert latency.main(flags) == 2
     assert "serves bundle" in capsys.readouterr().err
+
+
+def test_the_events_of_the_docs_are_recorded(
+    config: ServerConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    [example] = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs" / "feedback.md").read_text("utf-8"), re.S
+    )
+    with run_server(replace(config, state=tmp_path)) as running:
+        program = example.replace("127.0.0.1:50051", running.address).replace("=2.0", "=30.0")
+        exec(compile(program, "feedback.md", "exec"), {})
+        assert capsys.readouterr().out == "11 new, 0 known\n"
+        feedback = running.service.feedback
+        assert feedback is not None
+        assert feedback.sequence == 11
+        assert len(feedback.histories.of(None, "visit-81")) == 1

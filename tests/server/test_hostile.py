@@ -29,6 +29,9 @@ from shortlist.v1 import (
     admin_service_pb2,
     admin_service_pb2_grpc,
     catalog_service_pb2,
+    curation_service_pb2,
+    feedback_service_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
@@ -49,6 +52,9 @@ FILES = (
     retrieval_service_pb2,
     rerank_service_pb2,
     catalog_service_pb2,
+    curation_service_pb2,
+    feedback_service_pb2,
+    recommend_service_pb2,
     admin_service_pb2,
 )
 SERVED: list[ServiceDescriptor] = [
@@ -145,6 +151,7 @@ def outcome(channel: grpc.Channel, attack: Attack) -> grpc.StatusCode:
     kinds = {
         (False, False): lambda: channel.unary_unary(path, **one_way)(contents[0], **beside),
         (False, True): lambda: list(channel.unary_stream(path, **one_way)(contents[0], **beside)),
+        (True, False): lambda: channel.stream_unary(path, **one_way)(iter(contents), **beside),
         (True, True): lambda: list(
             channel.stream_stream(path, **one_way)(iter(contents), **beside)
         ),

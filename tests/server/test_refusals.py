@@ -9,16 +9,20 @@ import pytest
 from base.errors import RequestError
 from search.engine import Engine
 from search.request import RetrieveRequest
+from server.convert.curations import set_change
 from server.rpc import writes
 from shortlist.client import ShortlistError
 from shortlist.v1 import (
     catalog_service_pb2,
+    curation_service_pb2,
+    recommend_service_pb2,
     rerank_service_pb2,
     retrieval_service_pb2,
     search_service_pb2,
     suggestion_service_pb2,
 )
-from tests.refusals.all import REQUESTS, WRITES
+from tests.refusals.all import CURATIONS, REQUESTS, WRITES
+from tests.refusals.curations import NOW
 from tests.refusals.refusal import Refusal
 
 METHODS: dict[type, str] = {
@@ -28,6 +32,10 @@ METHODS: dict[type, str] = {
     retrieval_service_pb2.EmbedRequest: "RetrievalService/Embed",
     rerank_service_pb2.RerankRequest: "RerankService/Rerank",
     suggestion_service_pb2.SuggestRequest: "SuggestionService/Suggest",
+    recommend_service_pb2.RecommendRequest: "RecommendService/Recommend",
+    recommend_service_pb2.RecommendServiceSimilarItemsRequest: "RecommendService/SimilarItems",
+    recommend_service_pb2.ComplementaryItemsRequest: "RecommendService/ComplementaryItems",
+    recommend_service_pb2.GetProfileRequest: "RecommendService/GetProfile",
     catalog_service_pb2.GetItemRequest: "CatalogService/GetItem",
     catalog_service_pb2.BatchGetItemsRequest: "CatalogService/BatchGetItems",
 }
@@ -104,3 +112,18 @@ def test_a_write_is_refused_as_the_python_write_is(refusal: Refusal) -> None:
         assert isinstance(message, catalog_service_pb2.DeleteItemsRequest)
         error = error_of(lambda: writes.deletion(message))
     assert error == error_of(refusal.python) == refusal.error
+
+
+@pytest.mark.parametrize("refusal", sent(CURATIONS), ids=lambda refusal: refusal.error)
+def test_a_change_of_a_curation_is_refused_as_the_python_change_is(refusal: Refusal) -> None:
+    message = refusal.message
+    assert isinstance(message, curation_service_pb2.SetCurationRequest)
+    error = error_of(lambda: set_change(message, NOW))
+    assert error == error_of(refusal.python) == refusal.error
+
+
+@pytest.mark.parametrize(
+    "refusal", [each for each in CURATIONS if each.message is None], ids=lambda each: each.error
+)
+def test_a_python_change_of_a_curation_is_refused(refusal: Refusal) -> None:
+    assert error_of(refusal.python) == refusal.error

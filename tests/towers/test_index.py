@@ -57,9 +57,14 @@ def test_recall_is_the_share_of_true_neighbours_that_are_found(vectors, queries)
 
 
 @pytest.mark.parametrize("kind", ["exact", pytest.param("scann", marks=needs_scann)])
-def test_bfloat16_vectors_answer_as_float32_to_rounding(vectors, queries, tmp_path, kind):
+# bfloat16 numbers have a relative error of at most 2^-9, so a cosine of unit vectors is off by at
+# most 2^-9. The numbers of an int8 vector have an error of at most a 254th of its greatest number.
+@pytest.mark.parametrize(("stored", "error"), [("bfloat16", 2**-9), ("int8", 1 / 100)])
+def test_compressed_vectors_answer_as_float32_to_rounding(
+    vectors, queries, tmp_path, kind, stored, error
+):
     (tmp_path / "index").mkdir()
-    config = IndexConfig(kind, depth=10, vectors="bfloat16")
+    config = IndexConfig(kind, depth=10, vectors=stored)
     built = build_index(vectors, tmp_path / "index", config, queries)
     assert index_config(tmp_path / "index") == config
     rows, scores = built.search(queries, 10)
@@ -67,10 +72,8 @@ def test_bfloat16_vectors_answer_as_float32_to_rounding(vectors, queries, tmp_pa
         open_index(tmp_path / "index").search(queries, 10), (rows, scores), strict=True
     ):
         np.testing.assert_array_equal(found, expected)
-    # The relative error of each number is at most 2^-9. So a cosine of unit vectors is off by at
-    # most 2^-9.
     cosines = np.take_along_axis(queries @ vectors.T, rows, axis=1)
-    np.testing.assert_allclose(scores, cosines, rtol=0, atol=2**-9)
+    np.testing.assert_allclose(scores, cosines, rtol=0, atol=error)
     # Recall counts the nearest items by float32 vectors.
     assert recall_against_exact(built, vectors, queries, (10,))[10] > 0.97
     names = {path.name for path in (tmp_path / "index").iterdir()}

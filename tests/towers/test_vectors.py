@@ -1,4 +1,4 @@
-"""Item vectors in files: float32 vectors stay exact, and bfloat16 vectors are rounded."""
+"""Item vectors in files: float32 vectors stay exact, and vectors in fewer bytes are rounded."""
 
 from pathlib import Path
 
@@ -27,13 +27,21 @@ def test_bfloat16_keeps_seven_bits_after_the_first_and_rounds_ties_to_even(tmp_p
     assert found[5] == pytest.approx(3e-5, rel=2**-8)
 
 
-@pytest.mark.parametrize("how", ["float32", "bfloat16"])
-def test_rows_are_read_as_from_an_array(tmp_path, how):
+def test_int8_rounds_each_number_to_a_127th_of_the_vectors_greatest(tmp_path):
+    given = np.array([[1.27, 0.014, -0.016, 0.0], [-0.254, 0.001, 0.0029, 0.127], 4 * [0.0]])
+    found = stored(tmp_path, given.astype(np.float32), "int8")[:]
+    expected = [[1.27, 0.01, -0.02, 0.0], [-0.254, 0.0, 0.002, 0.128], 4 * [0.0]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=0)
+
+
+# The greatest error of a number between -1 and 1.
+@pytest.mark.parametrize(("how", "error"), [("float32", 0), ("bfloat16", 2**-9), ("int8", 1 / 254)])
+def test_rows_are_read_as_from_an_array(tmp_path, how, error):
     values = unit(50, 12, seed=0)
     read = stored(tmp_path, values, how)
     assert (len(read), read.shape) == (50, (50, 12))
     whole = read[:]
-    np.testing.assert_allclose(whole, values, rtol=0 if how == "float32" else 2**-8, atol=0)
+    np.testing.assert_allclose(whole, values, rtol=0, atol=error)
     rows = np.array([7, 3, 3, 49])
     for part, expected in (
         (read[4], whole[4]),
@@ -47,16 +55,16 @@ def test_rows_are_read_as_from_an_array(tmp_path, how):
         np.testing.assert_array_equal(part, expected)
 
 
-def test_a_bfloat16_file_is_half_as_large_and_written_again_the_same(tmp_path):
+def test_compressed_files_are_smaller_and_written_again_the_same(tmp_path):
     values, sizes = unit(100, 64, seed=0), []
-    for how in ("float32", "bfloat16"):
-        (tmp_path / how).mkdir()
+    for how in ("float32", "bfloat16", "int8"):
+        (tmp_path / how / "again").mkdir(parents=True)
         read = stored(tmp_path / how, values, how)
         # NumPy's header has 128 bytes.
         sizes.append((tmp_path / how / "vectors.npy").stat().st_size - 128)
-    assert sizes == [100 * 64 * 4, 100 * 64 * 2]
-    (tmp_path / "again").mkdir()
-    np.testing.assert_array_equal(stored(tmp_path / "again", read[:], "bfloat16")[:], read[:])
+        again = stored(tmp_path / how / "again", read[:], how)
+        np.testing.assert_allclose(again[:], read[:], rtol=1e-6)
+    assert sizes == [100 * 64 * 4, 100 * 64 * 2, 100 * (64 + 4)]
 
 
 def test_a_file_of_other_numbers_is_refused(tmp_path):
@@ -65,8 +73,9 @@ def test_a_file_of_other_numbers_is_refused(tmp_path):
         open_vectors(tmp_path)
 
 
-def test_one_float32_array_is_made_aside_and_leaves_nothing_there(tmp_path):
-    read = stored(tmp_path, unit(50, 12, seed=0), "bfloat16")
+@pytest.mark.parametrize("how", ["bfloat16", "int8"])
+def test_one_float32_array_is_made_aside_and_leaves_nothing_there(tmp_path, how):
+    read = stored(tmp_path, unit(50, 12, seed=0), how)
     (tmp_path / "scratch").mkdir()
     with as_float32(read, tmp_path / "scratch", chunk=7) as whole:
         np.testing.assert_array_equal(whole, read[:])

@@ -9,7 +9,9 @@ from rich.console import Console
 
 from catalog.dataset.reading import read_dataset
 from search.config import EngineConfig
+from search.curation.table import Curations
 from search.engine import Engine
+from train.data.event_files import export_events, import_events
 from train.evaluation.evaluate import evaluate, print_report, write_report
 from train.evaluation.recommend.evaluate import (
     RecommendConfig,
@@ -44,6 +46,22 @@ class ValidateConfig:
     """Read a dataset, report every problem, and count its rows."""
 
     data: str  # dataset directory
+
+
+@dataclass(frozen=True)
+class ExportEventsConfig:
+    """Write the events of a server's log to the file `events` of a dataset."""
+
+    state: Path  # state directory, as in --state of the server, which may run meanwhile
+    out: Path  # the file to write, such as my-shop/events.parquet
+
+
+@dataclass(frozen=True)
+class ImportEventsConfig:
+    """Record the events of a dataset in a server's log. The server must not run meanwhile."""
+
+    events: Path  # file `events` of a dataset
+    state: Path  # state directory, as in --state of the server; created if missing
 
 
 def train_all(config: TrainConfig) -> None:
@@ -90,6 +108,24 @@ def evaluate_bundle(config: EvaluateConfig) -> None:
         write_report(report, config.json)
 
 
+def _say(line: str) -> None:
+    """Print a line without breaks."""
+    Console().print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def export(config: ExportEventsConfig) -> None:
+    """Write the events of a log to a file, and print their number."""
+    count = export_events(config.state, config.out)
+    _say(f"{config.out}: {count:,} events")
+
+
+def import_(config: ImportEventsConfig) -> None:
+    """Record the events of a file in a log, and print their number."""
+    accepted, duplicates = import_events(config.events, config.state)
+    known = f"; the log had {duplicates:,} already" if duplicates else ""
+    _say(f"{config.state}: {accepted:,} new events{known}")
+
+
 def recommend(config: RecommendConfig) -> None:
     """Fit recommenders before each cut, print their reports, and write them if requested."""
     dataset = read_dataset(dataset_directory(config.data, Path("out"), 0))
@@ -105,6 +141,7 @@ def recommend(config: RecommendConfig) -> None:
 def validate(config: ValidateConfig) -> None:
     """Read a dataset, report every problem, and count its rows."""
     dataset = read_dataset(Path(config.data))
+    Curations.read(Path(config.data))
     console = Console()
     for warning in dataset.warnings:
         console.print(f"warning: {warning}", highlight=False, markup=False)

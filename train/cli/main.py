@@ -10,8 +10,12 @@ import tyro
 from base.errors import InputError
 from train.cli.commands import (
     EvaluateConfig,
+    ExportEventsConfig,
+    ImportEventsConfig,
     ValidateConfig,
     evaluate_bundle,
+    export,
+    import_,
     recommend,
     train_all,
     validate,
@@ -27,10 +31,11 @@ _ABOUT = {
     "mine": "Recall candidates for the queries that the reranker trains on.",
     "rerank": "Train the reranker.",
     "suggest": "Collect the suggestions for shoppers who type.",
+    "behaviour": "Count what people do, for recommendations.",
     "people": "Train the user tower, which recommends from a history of events.",
     "bundle": "Assemble the bundle from the results of the steps.",
 }
-COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate")
+COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate", "export-events", "import-events")
 
 
 def main(arguments: Sequence[str], program: str = "python -m train") -> int:
@@ -62,6 +67,10 @@ def _dispatch(command: str, rest: list[str], program: str) -> int:
         validate(tyro.cli(ValidateConfig, args=rest, prog=program))
     elif command == "evaluate":
         _evaluate(rest, program)
+    elif command == "export-events":
+        export(tyro.cli(ExportEventsConfig, args=rest, prog=program))
+    elif command == "import-events":
+        import_(tyro.cli(ImportEventsConfig, args=rest, prog=program))
     else:
         others = ", ".join(name for name in COMMANDS if name != command)
         about = f"{_ABOUT[command]} Other commands, each with its own --help: {others}."

@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bert.numerics import Numerics
@@ -49,24 +50,26 @@ def assemble(
     judged: Mapping[str, Sequence[JudgedQuery]],
     golden_queries: Sequence[str],
     built_from: Mapping[str, Any],
-    synonyms: str | None = None,
+    curation_files: Mapping[str, str] = MappingProxyType({}),
     state: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write the bundle of finished steps, unless `target` is already that bundle.
 
     The serving engine reads the bundle's files. The weights of scores are chosen with it on the
     judged queries of `dev`, and relevance is calibrated on those of `train` and `dev`. Then the
-    engine answers the golden queries, and the bundle records the answers. `synonyms` is the content
-    of the bundle's file of synonyms. `state` describes the writes that the items include, see
-    `Manifest`.
+    engine answers the golden queries, and the bundle records the answers. `curation_files` are the
+    contents of the bundle's files of synonyms and of rules, by name. `state` describes the writes
+    that the items include, see `Manifest`.
     """
     channels = tuple(channel.name for channel in CHANNELS)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
     made_of["relevance"] = CALIBRATION
     made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
-    if synonyms is not None:
-        made_of["synonyms"] = hashlib.sha256(synonyms.encode()).hexdigest()
+    for name, text in curation_files.items():
+        # Bundles of earlier versions have the digest of the synonyms under this name.
+        key = "synonyms" if name == SYNONYMS_FILE else name
+        made_of[key] = hashlib.sha256(text.encode()).hexdigest()
     if _is_current(target, made_of):
         logger.info("up to date: step=bundle")
         return target
@@ -76,13 +79,15 @@ def assemble(
         _copy(steps["index"].directory / bundle.INDEX, directory / bundle.INDEX)
         _copy(steps["index"].directory / bundle.LEXICAL, directory / bundle.LEXICAL)
         _copy(steps["suggest"].directory, directory / bundle.SUGGESTIONS)
+        _copy(steps["behaviour"].directory, directory / bundle.BEHAVIOUR)
         if (steps["rerank"].directory / "config.json").is_file():
             _copy(steps["rerank"].directory, directory / bundle.RERANK)
         tokenizer.save(directory / bundle.TOKENIZER)
         store.write(directory / bundle.ITEMS)
-        if synonyms is not None:
+        if curation_files:
             (directory / bundle.UNDERSTANDING).mkdir()
-            (directory / bundle.UNDERSTANDING / SYNONYMS_FILE).write_text(synonyms, "utf-8")
+        for name, text in curation_files.items():
+            (directory / bundle.UNDERSTANDING / name).write_text(text, "utf-8")
         newest = newest_release(store)
         manifest = Manifest(
             bundle_id="",

@@ -39,6 +39,7 @@ from search.engine import Engine
 from search.relevance import probability
 from search.request import MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit
+from search.understanding.interpretation import UNCURATED
 from train.evaluation.report import JudgedQuery
 from train.pipeline.logistic import fit_logistic
 from train.pipeline.weights import MIN_QUERIES
@@ -191,12 +192,14 @@ def _random_word(chance: random.Random) -> str:
 def _answers(engine: Engine, known: Sequence[JudgedQuery], absent: Sequence[str]) -> Answers:
     answers = Answers([], [])
     for query in track(known, "relevance", len(known)):
-        hits = engine.search(SearchRequest(query.text, page_size=MAX_PAGE_SIZE)).hits
+        hits = engine.search(
+            SearchRequest(query.text, page_size=MAX_PAGE_SIZE, understanding=UNCURATED)
+        ).hits
         labels = {item_id: float(item_id in query.relevant) for item_id in query.gains}
         if hits:
             answers.known.append(_answer(hits, labels))
     for text in track(absent, "nothing fits", len(absent)):
-        if hits := engine.search(SearchRequest(text)).hits:
+        if hits := engine.search(SearchRequest(text, understanding=UNCURATED)).hits:
             answers.absent.append(_answer(hits, {}))
     return answers
 

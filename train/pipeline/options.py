@@ -15,6 +15,7 @@ from train.data.candidates import CandidatesConfig
 from train.data.mine import MineConfig
 from train.data.next_actions import NextActionsConfig
 from train.loop.fit import FitConfig
+from train.pipeline.behaviour import BehaviourConfig
 from train.pipeline.people import PeopleConfig
 from train.pipeline.rerank import ListsConfig
 from train.pipeline.towers import PairsConfig
@@ -52,6 +53,7 @@ class TrainConfig:
     index: IndexConfig = field(default_factory=IndexConfig)
     lexical: LexicalConfig = field(default_factory=LexicalConfig)
     suggestions: SuggestionConfig = field(default_factory=SuggestionConfig)
+    behaviour: BehaviourConfig = field(default_factory=BehaviourConfig)
     mine: MineConfig = field(default_factory=MineConfig)
     candidates: CandidatesConfig = field(default_factory=CandidatesConfig)
     reranker: RerankerConfig = field(default_factory=RerankerConfig)

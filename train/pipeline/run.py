@@ -28,9 +28,12 @@ from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle import write_directory
 from search.bundle.building import build_indexes, save_held_out
+from search.channels import SEARCH_CHANNELS
 from search.channels.base import Query
+from search.curation.rules_file import RULES_FILE
+from search.curation.table import Curations
 from search.feature_source import FeatureSource, newest_release
-from search.understanding.synonyms import SYNONYMS_FILE, Synonyms, read_text
+from search.understanding.synonyms import SYNONYMS_FILE, read_text
 from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers, TowersConfig
@@ -41,23 +44,24 @@ from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
 from train.data.people import people_of
-from train.data.relevance import Relevance, relevance_of
+from train.data.relevance import Relevance, outside_test, relevance_of
+from train.data.vectors import item_texts, write_vectors
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
 from train.loop.parameters import make_mesh
+from train.pipeline.behaviour import fit_behaviour
 from train.pipeline.bundle import assemble
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.people import build_user_tower
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
-from train.pipeline.vectors import item_texts, write_vectors
 from train.pipeline.vocabulary import keep_rows, model_texts, prune
 from train.pipeline.weights import queries_of
 
 logger = logging.getLogger(__name__)
 
-STEPS = ("towers", "index", "mine", "rerank", "suggest", "people")
+STEPS = ("towers", "index", "mine", "rerank", "suggest", "behaviour", "people")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
 _NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
@@ -109,19 +113,17 @@ class TrainingRun:
         return dataset
 
     @cached_property
-    def synonyms(self) -> str | None:
-        """The valid content of the dataset's file of synonyms; None without such a file.
+    def curation_files(self) -> dict[str, str]:
+        """The valid content of the dataset's files of synonyms and of rules, by name.
 
         Raises:
-            InputError: a line is no rule.
+            InputError: a line has no valid rule.
         """
         config = self.config
-        path = dataset_directory(config.data, config.out, config.demo_seed) / SYNONYMS_FILE
-        if not path.is_file():
-            return None
-        text = read_text(path)
-        Synonyms.parse(text, str(path))
-        return text
+        directory = dataset_directory(config.data, config.out, config.demo_seed)
+        Curations.read(directory)
+        paths = [directory / name for name in (SYNONYMS_FILE, RULES_FILE)]
+        return {path.name: read_text(path) for path in paths if path.is_file()}
 
     @cached_property
     def store(self) -> ItemStore:
@@ -195,7 +197,7 @@ class TrainingRun:
                 done.
         """
         steps = self.steps()
-        _ = self.synonyms  # refuse a file with errors before the models train
+        _ = self.curation_files  # refuse a file with errors before the models train
         # Up to here, only the demo store is written, so a run with unusable data or weights leaves
         # no other files.
         with sole_writer(self.config.out):
@@ -253,8 +255,9 @@ class TrainingRun:
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
+        behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
         people = self._step("people", self._people, index.digest, config.people, config.people_fit)
-        return [towers, index, mined, rerank, suggest, people]
+        return [towers, index, mined, rerank, suggest, behaviour, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
@@ -317,6 +320,13 @@ class TrainingRun:
         queries = past_queries(self.dataset, config.min_shoppers)
         return build_suggestions(directory, self.store, index, queries, config)
 
+    def _behaviour(self, directory: Path, _: Path) -> Mapping[str, Any]:
+        vectors = open_vectors(self._directory("index") / bundle.INDEX)
+        events = self.dataset.events
+        if events is not None:
+            events = outside_test(events, self.dataset.judgments)
+        return fit_behaviour(directory, events, self.store, vectors, self.config.behaviour)
+
     def _people(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
         people = people_of(self.dataset)
         if people is None:
@@ -368,7 +378,10 @@ class TrainingRun:
             ),
             queries,
             FeatureSource.open(
-                self._directory("index"), Catalogue.of(self.store), newest_release(self.store)
+                self._directory("index"),
+                Catalogue.of(self.store),
+                newest_release(self.store),
+                available=SEARCH_CHANNELS,
             ),
             lists,
             self._setup("rerank", self.config.rerank_fit, unfinished),
@@ -389,7 +402,7 @@ class TrainingRun:
                 split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
             },
             golden_queries=self._sample_queries(_GOLDEN),
-            synonyms=self.synonyms,
+            curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,
                 "dataset_fingerprint": self.dataset.fingerprint,

@@ -8,8 +8,8 @@ from catalog.dataset.reading import Dataset
 from catalog.store import ItemStore
 from towers.encoder import TowerEncoder
 from towers.model import TowersConfig
+from train.data.vectors import item_texts
 from train.loop.initial_weights import InitialWeights
-from train.pipeline.vectors import item_texts
 from train.recommend.recommender import Catalogue
 
 NO_ENCODER = "none"

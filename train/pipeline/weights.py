@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 CHANNEL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 RECALL_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
 MIN_QUERIES = 30
-MAX_QUERIES = 200
+MAX_QUERIES = 1_000
 _SEED = 0  # of the sample of queries
 
 
@@ -84,7 +84,8 @@ def choose_weights(
     sample = [queries[number] for number in sorted(order.tolist())]
     report: dict[str, Any] = {"queries": len(sample)}
     if len(sample) >= MIN_QUERIES:
-        for name in engine.weights.channels.keys() - {DENSE}:
+        personal = engine.snapshot.channels.personal.keys()  # they say nothing about a query alone
+        for name in engine.weights.channels.keys() - {DENSE} - personal:
             report[name] = _choose_channel_weight(engine, name, sample)
         if engine.has_reranker:
             report["recall"] = _choose_recall_weight(engine, sample)

@@ -2,16 +2,18 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from flax import nnx
+from jax import Array
 from jaxtyping import Bool, Float32
 
 from rerank.losses import weighted_listwise_softmax
-from rerank.recommend.ranker import Ranker, RankerConfig
+from rerank.recommend.ranker import Network, Ranker, RankerConfig
 
 
 @dataclass(frozen=True)
@@ -45,37 +47,54 @@ def fit_ranker(
         seed: Seed of the weights, of the order of lists and of dropout.
     """
     used = (targets & where).any(axis=1)
-    matrix, targets, where = matrix[used], targets[used], where[used]
+    matrix, gains, where = matrix[used], targets[used].astype(np.float32), where[used]
     ranker_config = RankerConfig.of(features, matrix[where], config.hidden)
     inputs = ranker_config.standardise(matrix)
-    ranker = Ranker(ranker_config, rngs=nnx.Rngs(seed))
-    graph, params = nnx.split(ranker)
+    network = Network(len(features), config.hidden, rngs=nnx.Rngs(seed))
+    graph, params = nnx.split(network)
     per_step = min(config.lists_per_step, len(inputs))
     steps = config.epochs * (len(inputs) // max(per_step, 1))
     if not steps:
-        return ranker
+        return Ranker(ranker_config, network)
     schedule = optax.cosine_decay_schedule(config.learning_rate, steps)
-    optimizer = optax.adamw(schedule, weight_decay=config.weight_decay)
-
-    def loss(params, x, gains, mask, key):  # type: ignore[no-untyped-def]
-        keep = jax.random.bernoulli(key, 1 - config.feature_dropout, (len(x), 1, x.shape[-1]))
-        scores = nnx.merge(graph, params)(x * keep / (1 - config.feature_dropout))
-        return weighted_listwise_softmax(scores, gains, where=mask, weights=jnp.ones_like(scores))
-
-    @jax.jit
-    def step(params, moments, x, gains, mask, key):  # type: ignore[no-untyped-def]
-        gradient = jax.grad(loss)(params, x, gains, mask, key)
-        updates, moments = optimizer.update(gradient, moments, params)
-        return optax.apply_updates(params, updates), moments
-
-    moments, key = optimizer.init(params), jax.random.key(seed)
-    random = np.random.default_rng(seed)
-    gains = targets.astype(np.float32)
+    moments, key = _optimizer(config).init(params), jax.random.key(seed)
+    random, done = np.random.default_rng(seed), 0
     for _ in range(config.epochs):
         order = random.permutation(len(inputs))
         for start in range(0, len(order) - per_step + 1, per_step):
             key, own = jax.random.split(key)
             rows = order[start : start + per_step]
-            params, moments = step(params, moments, inputs[rows], gains[rows], where[rows], own)
-    trained: Ranker = nnx.merge(graph, params)
-    return trained
+            batch = (inputs[rows], gains[rows], where[rows])
+            params, moments = _step(graph, config, params, moments, batch, schedule(done), own)
+            done += 1
+    return Ranker(ranker_config, nnx.merge(graph, params))
+
+
+def _optimizer(config: RankerFitConfig) -> optax.GradientTransformation:
+    """AdamW without the learning rate, which each step multiplies."""
+    return optax.chain(optax.scale_by_adam(), optax.add_decayed_weights(config.weight_decay))
+
+
+@jax.jit(static_argnums=(0, 1))
+def _step(
+    graph: nnx.GraphDef[Network],
+    config: RankerFitConfig,
+    params: Any,
+    moments: Any,
+    batch: tuple[Array, Array, Array],
+    learning_rate: Array,
+    key: Array,
+) -> tuple[Any, Any]:
+    """Take one step, and return the new parameters and moments."""
+    inputs, gains, where = batch
+    shape = (len(inputs), 1, inputs.shape[-1])
+    keep = jax.random.bernoulli(key, 1 - config.feature_dropout, shape)
+    dropped = inputs * keep / (1 - config.feature_dropout)
+
+    def loss(params: Any) -> Array:
+        scores = nnx.merge(graph, params)(dropped)
+        ones = jnp.ones_like(scores)
+        return weighted_listwise_softmax(scores, gains, where=where, weights=ones)
+
+    updates, moments = _optimizer(config).update(jax.grad(loss)(params), moments, params)
+    return jax.tree.map(lambda p, u: p - learning_rate * u, params, updates), moments

@@ -5,6 +5,7 @@
 All systems are fitted at each cut and measured in one run. The report pools the cuts and seeds.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +22,12 @@ from train.evaluation.recommend.evaluate import (
 from train.pipeline.texts import catalogue_of
 
 
-def main(config: RecommendConfig) -> None:
+@dataclass(frozen=True)
+class PeersConfig(RecommendConfig):
+    """Options of `python -m bench.quality.recommend`."""
+
+
+def main(config: PeersConfig) -> None:
     """Evaluate our systems and the peers, and print the reports."""
     dataset = read_dataset(Path(config.data))
     catalogue = catalogue_of(dataset, config.init_from)
@@ -33,4 +39,4 @@ def main(config: RecommendConfig) -> None:
 
 
 if __name__ == "__main__":
-    main(tyro.cli(RecommendConfig, prog="python -m bench.quality.recommend"))
+    main(tyro.cli(PeersConfig, prog="python -m bench.quality.recommend"))

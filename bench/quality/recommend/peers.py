@@ -58,9 +58,8 @@ def lightgbm(windows: Sequence[Window], recommender: Recommender, seed: int) -> 
     """Fit LightGBM's LambdaRank on the candidates and features that our ranker learns from."""
     import lightgbm as lgb
 
-    lists = [
-        w.ranker_lists(recommender.blend, recommender.prices, recommender.depth) for w in windows
-    ]
+    inputs = (recommender.blend, recommender.prices, recommender.depth)
+    lists = [window.ranker_lists(*inputs, new_users=False) for window in windows]
     features, labels, groups = [], [], []
     for matrix, targets, where in lists:
         used = (targets & where).any(axis=1)

@@ -24,7 +24,7 @@ from behaviour.cases import Case, leave_one_out_case
 from behaviour.interactions import Interactions
 from behaviour.models.item_to_item import HistoryDecay, ItemToItem
 from behaviour.models.markov import MarkovConfig, fit_markov
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 from train.evaluation.metrics import bootstrap
 from train.evaluation.recommend.metrics import TargetRanks, ndcg, recall
 

@@ -29,7 +29,15 @@ import {
   GetItemRequest,
   UpsertItemsRequest,
 } from "./gen/shortlist/v1/catalog_service.js";
+import {
+  CurationServiceClient,
+  ListCurationsRequest,
+  SetCurationRequest,
+} from "./gen/shortlist/v1/curation_service.js";
+import { EventType } from "./gen/shortlist/v1/event.js";
+import { FeedbackServiceClient, RecordEventsRequest } from "./gen/shortlist/v1/feedback_service.js";
 import type { Item } from "./gen/shortlist/v1/item.js";
+import { RecommendRequest, RecommendServiceClient } from "./gen/shortlist/v1/recommend_service.js";
 import { RerankRequest, RerankServiceClient } from "./gen/shortlist/v1/rerank_service.js";
 import {
   EmbedRequest,
@@ -55,7 +63,10 @@ const security = credentialsFor();
 const searches = new SearchServiceClient(flag("address"), security);
 const retrievals = new RetrievalServiceClient(flag("address"), security);
 const reranks = new RerankServiceClient(flag("address"), security);
+const feedback = new FeedbackServiceClient(flag("address"), security);
 const suggestions = new SuggestionServiceClient(flag("address"), security);
+const curations = new CurationServiceClient(flag("address"), security);
+const recommendations = new RecommendServiceClient(flag("address"), security);
 const items = new CatalogServiceClient(flag("address"), security);
 const operator = new AdminServiceClient(flag("admin-address"), security);
 const plainSearches = new SearchServiceClient(flag("plain-address"), security);
@@ -178,6 +189,10 @@ const calls: Record<string, () => Promise<unknown>> = {
     const request = SuggestRequest.fromPartial({ prefix: query.slice(0, 3) });
     return (await ask(suggestions.suggest.bind(suggestions), request)).suggestions.length;
   },
+  Recommend: async () => {
+    const request = RecommendRequest.fromPartial({});
+    return (await ask(recommendations.recommend.bind(recommendations), request)).results.length;
+  },
   GetItem: async () => {
     const request = GetItemRequest.fromPartial({ itemId: flag("item-id") });
     return (await ask(items.getItem.bind(items), request)).item;
@@ -188,6 +203,21 @@ const calls: Record<string, () => Promise<unknown>> = {
   },
   UpsertItems: () => upsert(items, lamp),
   DeleteItems: () => erase(),
+  SetCuration: async () => {
+    const content = { $case: "synonyms" as const, value: { line: "plug, charger", language: "" } };
+    const request = SetCurationRequest.fromPartial({ content });
+    return (await ask(curations.setCuration.bind(curations), request)).curation;
+  },
+  ListCurations: async () => {
+    const request = ListCurationsRequest.fromPartial({ query: "plug" });
+    return (await ask(curations.listCurations.bind(curations), request)).curations.length;
+  },
+  RecordEvents: async () => {
+    const type = EventType.EVENT_TYPE_VIEW;
+    const view = { eventId: "node-3", time: new Date(), type, itemId: flag("item-id") };
+    const request = RecordEventsRequest.fromPartial({ events: [view] });
+    return (await ask(feedback.recordEvents.bind(feedback), request)).sequence;
+  },
   GetStatus: async () => (await ask(operator.getStatus.bind(operator), {})).bundle,
   "a search without a query": () => search({}),
   "a write without an id": () => upsert(items, { title: "A lamp" }),
@@ -234,6 +264,6 @@ async function outcome(call: () => Promise<unknown>): Promise<string> {
 const outcomes: Record<string, string> = {};
 for (const [name, call] of Object.entries(calls)) outcomes[name] = await outcome(call);
 console.log(JSON.stringify(outcomes));
-for (const client of [searches, retrievals, reranks, suggestions]) client.close();
+for (const client of [searches, retrievals, reranks, suggestions, feedback]) client.close();
 for (const client of [items, operator]) client.close();
 for (const client of [plainSearches, plainReranks, plainItems, raising]) client.close();

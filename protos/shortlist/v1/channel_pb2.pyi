@@ -29,6 +29,16 @@ class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.Value
     """Items whose vectors are near the vector of the query."""
     CHANNEL_LEXICAL: _Channel.ValueType  # 2
     """Items that have words in common with the query."""
+    CHANNEL_ALSO_BOUGHT: _Channel.ValueType  # 3
+    """Items that people have who have the items of the person's history. Not for Retrieve, like all
+    channels below.
+    """
+    CHANNEL_HISTORY: _Channel.ValueType  # 4
+    """Items whose vectors are near those of the items of the person's history."""
+    CHANNEL_POPULAR: _Channel.ValueType  # 5
+    """Items that many people bought lately."""
+    CHANNEL_REPEAT: _Channel.ValueType  # 6
+    """Items that the person bought before."""
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
     """A way to recall items. Later versions may add values, so a client must accept values that it does
@@ -41,6 +51,16 @@ CHANNEL_DENSE: Channel.ValueType  # 1
 """Items whose vectors are near the vector of the query."""
 CHANNEL_LEXICAL: Channel.ValueType  # 2
 """Items that have words in common with the query."""
+CHANNEL_ALSO_BOUGHT: Channel.ValueType  # 3
+"""Items that people have who have the items of the person's history. Not for Retrieve, like all
+channels below.
+"""
+CHANNEL_HISTORY: Channel.ValueType  # 4
+"""Items whose vectors are near those of the items of the person's history."""
+CHANNEL_POPULAR: Channel.ValueType  # 5
+"""Items that many people bought lately."""
+CHANNEL_REPEAT: Channel.ValueType  # 6
+"""Items that the person bought before."""
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final

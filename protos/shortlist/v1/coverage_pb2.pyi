@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from shortlist.v1 import context_pb2 as _context_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -84,6 +85,8 @@ class Coverage(_message.Message):
     DEGRADATIONS_FIELD_NUMBER: _builtins.int
     RERANK_TARGET_COUNT_FIELD_NUMBER: _builtins.int
     NOTHING_FITS_FIELD_NUMBER: _builtins.int
+    SIGNALS_FIELD_NUMBER: _builtins.int
+    MISSING_SIGNALS_FIELD_NUMBER: _builtins.int
     rerank_target_count: _builtins.int
     """The number of candidates that would be reranked with enough time. 0 if there was nothing to
     rerank, and for methods that do not rerank.
@@ -98,16 +101,30 @@ class Coverage(_message.Message):
     def degradations(self) -> _containers.RepeatedScalarFieldContainer[Global___Degradation.ValueType]:
         """The kinds of work that were left out, each at most once. Empty: nothing was left out."""
 
+    @_builtins.property
+    def signals(self) -> _containers.RepeatedScalarFieldContainer[_context_pb2.Signal.ValueType]:
+        """The signals about people that the order of the results is based on. Empty for a search without
+        a `person`.
+        """
+
+    @_builtins.property
+    def missing_signals(self) -> _containers.RepeatedScalarFieldContainer[_context_pb2.Signal.ValueType]:
+        """The signals that the request asks for and that are not known, such as SIGNAL_HISTORY for a person
+        without events.
+        """
+
     def __init__(
         self,
         *,
         degradations: _abc.Iterable[Global___Degradation.ValueType] | None = ...,
         rerank_target_count: _builtins.int = ...,
         nothing_fits: _builtins.bool = ...,
+        signals: _abc.Iterable[_context_pb2.Signal.ValueType] | None = ...,
+        missing_signals: _abc.Iterable[_context_pb2.Signal.ValueType] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "nothing_fits", b"nothing_fits", "rerank_target_count", b"rerank_target_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["degradations", b"degradations", "missing_signals", b"missing_signals", "nothing_fits", b"nothing_fits", "rerank_target_count", b"rerank_target_count", "signals", b"signals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -91,6 +91,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: the server knows the token, but the token lacks the role that the method
     needs. The ErrorInfo's metadata names that role as "role".
     """
+    ERROR_REASON_UNKNOWN_CURATION: _ErrorReason.ValueType  # 18
+    """NOT_FOUND: there is no curation with this id. A google.rpc.ResourceInfo of type
+    "shortlist.v1.Curation" names the id.
+    """
+    ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 19
+    """ABORTED: the curation does not have the `expected_revision` of the request, because it was
+    changed meanwhile. The ErrorInfo's metadata names the present revision as "revision". Read the
+    curation again.
+    """
+    ERROR_REASON_NOTHING_TO_UNDO: _ErrorReason.ValueType  # 20
+    """FAILED_PRECONDITION: the curation has no earlier version that the server keeps."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call failed.
@@ -180,4 +191,15 @@ ERROR_REASON_ROLE_MISSING: ErrorReason.ValueType  # 17
 """PERMISSION_DENIED: the server knows the token, but the token lacks the role that the method
 needs. The ErrorInfo's metadata names that role as "role".
 """
+ERROR_REASON_UNKNOWN_CURATION: ErrorReason.ValueType  # 18
+"""NOT_FOUND: there is no curation with this id. A google.rpc.ResourceInfo of type
+"shortlist.v1.Curation" names the id.
+"""
+ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 19
+"""ABORTED: the curation does not have the `expected_revision` of the request, because it was
+changed meanwhile. The ErrorInfo's metadata names the present revision as "revision". Read the
+curation again.
+"""
+ERROR_REASON_NOTHING_TO_UNDO: ErrorReason.ValueType  # 20
+"""FAILED_PRECONDITION: the curation has no earlier version that the server keeps."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

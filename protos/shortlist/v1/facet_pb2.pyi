@@ -34,9 +34,10 @@ class _FacetScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FacetScope
     """
     FACET_SCOPE_RECALLED: _FacetScope.ValueType  # 2
     """The first `recall_depth` recalled candidates, which match the query best; the same candidates
-    on every page. With a `min_relevance` above 0, only candidates that reach it are counted. A
-    search without a query recalls nothing, so it uses FACET_SCOPE_MATCHED instead; the `scope` in
-    the response is then FACET_SCOPE_MATCHED.
+    on every page. With a `min_relevance` above 0, only candidates that reach it are counted; but
+    facets with `ignore_own_filter` count all candidates. A search without a query recalls nothing,
+    so it uses FACET_SCOPE_MATCHED instead; the `scope` in the response is then
+    FACET_SCOPE_MATCHED.
     """
 
 class FacetScope(_FacetScope, metaclass=_FacetScopeEnumTypeWrapper):
@@ -53,9 +54,10 @@ filter and exclusions: the whole catalogue.
 """
 FACET_SCOPE_RECALLED: FacetScope.ValueType  # 2
 """The first `recall_depth` recalled candidates, which match the query best; the same candidates
-on every page. With a `min_relevance` above 0, only candidates that reach it are counted. A
-search without a query recalls nothing, so it uses FACET_SCOPE_MATCHED instead; the `scope` in
-the response is then FACET_SCOPE_MATCHED.
+on every page. With a `min_relevance` above 0, only candidates that reach it are counted; but
+facets with `ignore_own_filter` count all candidates. A search without a query recalls nothing,
+so it uses FACET_SCOPE_MATCHED instead; the `scope` in the response is then
+FACET_SCOPE_MATCHED.
 """
 Global___FacetScope: _TypeAlias = FacetScope  # noqa: Y015
 

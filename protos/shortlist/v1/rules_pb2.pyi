@@ -34,6 +34,8 @@ class _PinProblemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PinProblem
     """The item does not pass the filter of the request."""
     PIN_PROBLEM_EXCLUDED: _PinProblem.ValueType  # 3
     """The rules exclude the item."""
+    PIN_PROBLEM_REPLACED: _PinProblem.ValueType  # 4
+    """The pin is of a curation, and a pin of the request has the same item or position."""
 
 class PinProblem(_PinProblem, metaclass=_PinProblemEnumTypeWrapper):
     """Why a pin was left out."""
@@ -46,6 +48,8 @@ PIN_PROBLEM_FILTERED_OUT: PinProblem.ValueType  # 2
 """The item does not pass the filter of the request."""
 PIN_PROBLEM_EXCLUDED: PinProblem.ValueType  # 3
 """The rules exclude the item."""
+PIN_PROBLEM_REPLACED: PinProblem.ValueType  # 4
+"""The pin is of a curation, and a pin of the request has the same item or position."""
 Global___PinProblem: _TypeAlias = PinProblem  # noqa: Y015
 
 @_typing.final
@@ -71,6 +75,11 @@ class Rules(_message.Message):
 
     A search without a query, which browses by popularity, applies all rules. The score that boosts
     add to and that diversity weighs is then the natural logarithm of 1 + `rating_count`.
+
+    If a curation has rules for the query (see CurationService), they apply together with the rules of
+    the request: all exclusions, boosts and caps apply; diversity is that of the request, or of the
+    curation if the request sets none; and a pin of the curation is left out if a pin of the request
+    has the same item or position.
 
     Errors are INVALID_ARGUMENT with the reason INVALID_FIELD and name the position, such as
     "rules.boosts[2].filter.equals.field".
@@ -254,6 +263,7 @@ class Adjustment(_message.Message):
     MOVE_FIELD_NUMBER: _builtins.int
     PINNED_POSITION_FIELD_NUMBER: _builtins.int
     OUT_OF_STOCK_FIELD_NUMBER: _builtins.int
+    CURATION_ID_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """The rule by its position in Rules, such as "boosts[2]", "diversity" or "pins[0]"; or
     "out_of_stock".
@@ -264,6 +274,8 @@ class Adjustment(_message.Message):
     """A pin put the result at this position, which is its `rank`."""
     out_of_stock: _builtins.bool
     """The result is out of stock, so it comes behind the results in stock. Always true if set."""
+    curation_id: _builtins.str
+    """The id of the curation that has the rule, as in RuleReport."""
     @_builtins.property
     def move(self) -> Global___Move:
         """Diversity moved the result."""
@@ -276,10 +288,11 @@ class Adjustment(_message.Message):
         move: Global___Move | None = ...,
         pinned_position: _builtins.int = ...,
         out_of_stock: _builtins.bool = ...,
+        curation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "score_change", b"score_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "rule", b"rule", "score_change", b"score_change"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["curation_id", b"curation_id", "effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "rule", b"rule", "score_change", b"score_change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["score_change", "move", "pinned_position", "out_of_stock"]  # noqa: Y015
     _WhichOneofArgType_effect: _TypeAlias = _typing.Literal["effect", b"effect"]  # noqa: Y015
@@ -324,6 +337,7 @@ class RuleReport(_message.Message):
     RULE_FIELD_NUMBER: _builtins.int
     AFFECTED_COUNT_FIELD_NUMBER: _builtins.int
     PIN_PROBLEM_FIELD_NUMBER: _builtins.int
+    CURATION_ID_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """The rule by its position in Rules: "excluded_item_ids", "excluded", "boosts[2]", "diversity",
     "caps[0]" or "pins[0]". Also "out_of_stock", before the caps, if candidates are out of stock
@@ -343,16 +357,21 @@ class RuleReport(_message.Message):
     """
     pin_problem: Global___PinProblem.ValueType
     """Why a pin was left out."""
+    curation_id: _builtins.str
+    """The id of the curation that has the rule; `rule` is then a position in the rules of that
+    curation. Empty: the rule is of the request or a default.
+    """
     def __init__(
         self,
         *,
         rule: _builtins.str = ...,
         affected_count: _builtins.int = ...,
         pin_problem: Global___PinProblem.ValueType = ...,
+        curation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["affected_count", b"affected_count", "pin_problem", b"pin_problem", "rule", b"rule"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["affected_count", b"affected_count", "curation_id", b"curation_id", "pin_problem", b"pin_problem", "rule", b"rule"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

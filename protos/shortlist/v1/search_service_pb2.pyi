@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from shortlist.v1 import channel_pb2 as _channel_pb2
+from shortlist.v1 import context_pb2 as _context_pb2
 from shortlist.v1 import coverage_pb2 as _coverage_pb2
 from shortlist.v1 import facet_pb2 as _facet_pb2
 from shortlist.v1 import filter_pb2 as _filter_pb2
@@ -76,6 +77,8 @@ class SearchRequest(_message.Message):
     SHOW_VARIANTS_FIELD_NUMBER: _builtins.int
     IGNORE_STOCK_FIELD_NUMBER: _builtins.int
     HIGHLIGHT_FIELD_NUMBER: _builtins.int
+    PERSON_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """The text that the customer typed: 1 to 2,000 characters (Unicode code points).
@@ -140,7 +143,8 @@ class SearchRequest(_message.Message):
     """
     language: _builtins.str
     """The language of the query, as a tag such as "en" or "pt-BR". Empty, the default: the server's
-    language. INVALID_ARGUMENT if it is no language tag.
+    language or, without one, the languages of the items. INVALID_ARGUMENT if it is no language
+    tag.
     """
     min_relevance: _builtins.float
     """The minimum relevance of a result, from 0 to 1: results with a lower `relevance` are left out.
@@ -186,10 +190,21 @@ class SearchRequest(_message.Message):
         """The kinds of understanding to switch off. Absent: the server understands what its settings say."""
 
     @_builtins.property
-    def item_fields(self) -> _field_mask_pb2.FieldMask:
-        """The field numbers 18 and 19 are reserved for later fields about the user and the context.
+    def person(self) -> _context_pb2.Person:
+        """The person for whom the results are ranked. Absent, or a person without a history: the results
+        are the same for all. With a history, `recall_score` gains the weighted scores of
+        CHANNEL_HISTORY, CHANNEL_ALSO_BOUGHT and CHANNEL_REPEAT: by default 0.1 each, see
+        `--engine.channel-weights`. No effect without a query, and with a bundle of an earlier version;
+        `coverage.missing_signals` then names SIGNAL_HISTORY.
+        """
 
-        The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """The situation. It has an effect only if the server gives CHANNEL_POPULAR a weight."""
+
+    @_builtins.property
+    def item_fields(self) -> _field_mask_pb2.FieldMask:
+        """The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
         attributes). Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no
         field of Item or that leads into a field. The pages of one search may name different fields.
         """
@@ -213,11 +228,13 @@ class SearchRequest(_message.Message):
         show_variants: _builtins.bool = ...,
         ignore_stock: _builtins.bool = ...,
         highlight: _builtins.bool = ...,
+        person: _context_pb2.Person | None = ...,
+        context: _context_pb2.Context | None = ...,
         item_fields: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "filter", b"filter", "item_fields", b"item_fields", "min_relevance", b"min_relevance", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "context", b"context", "filter", b"filter", "item_fields", b"item_fields", "min_relevance", b"min_relevance", "person", b"person", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "facets", b"facets", "filter", b"filter", "highlight", b"highlight", "ignore_stock", b"ignore_stock", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "min_relevance", b"min_relevance", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "show_variants", b"show_variants", "understanding", b"understanding"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "context", b"context", "facets", b"facets", "filter", b"filter", "highlight", b"highlight", "ignore_stock", b"ignore_stock", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "min_relevance", b"min_relevance", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "show_variants", b"show_variants", "understanding", b"understanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_relevance: _TypeAlias = _typing.Literal["min_relevance"]  # noqa: Y015
     _WhichOneofArgType__min_relevance: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance"]  # noqa: Y015

@@ -33,7 +33,8 @@ class StageReport(_message.Message):
 
     - "filter": find the items that pass.
     - "encode": turn texts into vectors.
-    - "recall": find the candidates for a vector.
+    - "history": read the events of a person for a profile.
+    - "recall": find the candidates for a query, a vector, or a person.
     - "browse": order the items that pass by popularity.
     - "features": compute the features of the candidates.
     - "rerank": run the cross-encoder.
@@ -53,6 +54,7 @@ class StageReport(_message.Message):
     - "filter": items examined.
     - "browse": items that pass.
     - "lookup": items found.
+    - "history": events.
     - "suggest": suggestions found.
     - "rules", "sort": items examined or ordered.
     - "facets": facets.

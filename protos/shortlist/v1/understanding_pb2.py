@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from shortlist.v1 import filter_pb2 as shortlist_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shortlist/v1/understanding.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19shortlist/v1/filter.proto\"\xfd\x01\n\rUnderstanding\x12\x19\n\x0bno_spelling\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cno_compounds\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bno_synonyms\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rno_stop_words\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tno_limits\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rno_exclusions\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tno_values\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08no_codes\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08no_sizes\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xaf\x02\n\x0eInterpretation\x12\x12\n\x04text\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x08rewrites\x18\x02 \x03(\x0b\x32\x15.shortlist.v1.RewriteB\x04\xe2\x41\x01\x03\x12-\n\x08synonyms\x18\x03 \x03(\x0b\x32\x15.shortlist.v1.SynonymB\x04\xe2\x41\x01\x03\x12\x18\n\nstop_words\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12)\n\x06limits\x18\x05 \x03(\x0b\x32\x13.shortlist.v1.LimitB\x04\xe2\x41\x01\x03\x12\x31\n\nexclusions\x18\x06 \x03(\x0b\x32\x17.shortlist.v1.ExclusionB\x04\xe2\x41\x01\x03\x12\x33\n\x06values\x18\x07 \x03(\x0b\x32\x1d.shortlist.v1.RecognisedValueB\x04\xe2\x41\x01\x03\"\x97\x01\n\x07Rewrite\x12*\n\x06\x63hange\x18\x01 \x01(\x0e\x32\x14.shortlist.v1.ChangeB\x04\xe2\x41\x01\x03\x12\x13\n\x05words\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0breplacement\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0bprobability\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61pplied\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\"O\n\x07Synonym\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x61lternative\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06weight\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03\"\x85\x01\n\x05Limit\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08interval\x18\x02 \x01(\x0b\x32\x16.shortlist.v1.IntervalB\x04\xe2\x41\x01\x03\x12\x37\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32!.shortlist.v1.UnderstandingEffectB\x04\xe2\x41\x01\x03\"q\n\tExclusion\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x65xcluded\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32!.shortlist.v1.UnderstandingEffectB\x04\xe2\x41\x01\x03\"P\n\x0fRecognisedValue\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x66ield\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05value\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03*m\n\x06\x43hange\x12\x16\n\x12\x43HANGE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HANGE_SPELLING\x10\x01\x12\x11\n\rCHANGE_JOINED\x10\x02\x12\x10\n\x0c\x43HANGE_SPLIT\x10\x03\x12\x11\n\rCHANGE_PINYIN\x10\x04*\x9f\x01\n\x13UnderstandingEffect\x12$\n UNDERSTANDING_EFFECT_UNSPECIFIED\x10\x00\x12!\n\x1dUNDERSTANDING_EFFECT_FILTERED\x10\x01\x12 \n\x1cUNDERSTANDING_EFFECT_DEMOTED\x10\x02\x12\x1d\n\x19UNDERSTANDING_EFFECT_NONE\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n shortlist/v1/understanding.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19shortlist/v1/filter.proto\"\x9d\x02\n\rUnderstanding\x12\x19\n\x0bno_spelling\x18\x01 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cno_compounds\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x19\n\x0bno_synonyms\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rno_stop_words\x18\x04 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tno_limits\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rno_exclusions\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tno_values\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08no_codes\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08no_sizes\x18\t \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10no_curated_rules\x18\n \x01(\x08\x42\x04\xe2\x41\x01\x01\"\xca\x02\n\x0eInterpretation\x12\x12\n\x04text\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x08rewrites\x18\x02 \x03(\x0b\x32\x15.shortlist.v1.RewriteB\x04\xe2\x41\x01\x03\x12-\n\x08synonyms\x18\x03 \x03(\x0b\x32\x15.shortlist.v1.SynonymB\x04\xe2\x41\x01\x03\x12\x18\n\nstop_words\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12)\n\x06limits\x18\x05 \x03(\x0b\x32\x13.shortlist.v1.LimitB\x04\xe2\x41\x01\x03\x12\x31\n\nexclusions\x18\x06 \x03(\x0b\x32\x17.shortlist.v1.ExclusionB\x04\xe2\x41\x01\x03\x12\x33\n\x06values\x18\x07 \x03(\x0b\x32\x1d.shortlist.v1.RecognisedValueB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x63uration_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\"\x97\x01\n\x07Rewrite\x12*\n\x06\x63hange\x18\x01 \x01(\x0e\x32\x14.shortlist.v1.ChangeB\x04\xe2\x41\x01\x03\x12\x13\n\x05words\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0breplacement\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0bprobability\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x15\n\x07\x61pplied\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03\"j\n\x07Synonym\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x61lternative\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06weight\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x63uration_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"\x85\x01\n\x05Limit\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08interval\x18\x02 \x01(\x0b\x32\x16.shortlist.v1.IntervalB\x04\xe2\x41\x01\x03\x12\x37\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32!.shortlist.v1.UnderstandingEffectB\x04\xe2\x41\x01\x03\"q\n\tExclusion\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x65xcluded\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x37\n\x06\x65\x66\x66\x65\x63t\x18\x03 \x01(\x0e\x32!.shortlist.v1.UnderstandingEffectB\x04\xe2\x41\x01\x03\"P\n\x0fRecognisedValue\x12\x13\n\x05words\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x66ield\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05value\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03*m\n\x06\x43hange\x12\x16\n\x12\x43HANGE_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x43HANGE_SPELLING\x10\x01\x12\x11\n\rCHANGE_JOINED\x10\x02\x12\x10\n\x0c\x43HANGE_SPLIT\x10\x03\x12\x11\n\rCHANGE_PINYIN\x10\x04*\x9f\x01\n\x13UnderstandingEffect\x12$\n UNDERSTANDING_EFFECT_UNSPECIFIED\x10\x00\x12!\n\x1dUNDERSTANDING_EFFECT_FILTERED\x10\x01\x12 \n\x1cUNDERSTANDING_EFFECT_DEMOTED\x10\x02\x12\x1d\n\x19UNDERSTANDING_EFFECT_NONE\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -51,6 +51,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_UNDERSTANDING'].fields_by_name['no_codes']._serialized_options = b'\342A\001\001'
   _globals['_UNDERSTANDING'].fields_by_name['no_sizes']._loaded_options = None
   _globals['_UNDERSTANDING'].fields_by_name['no_sizes']._serialized_options = b'\342A\001\001'
+  _globals['_UNDERSTANDING'].fields_by_name['no_curated_rules']._loaded_options = None
+  _globals['_UNDERSTANDING'].fields_by_name['no_curated_rules']._serialized_options = b'\342A\001\001'
   _globals['_INTERPRETATION'].fields_by_name['text']._loaded_options = None
   _globals['_INTERPRETATION'].fields_by_name['text']._serialized_options = b'\342A\001\003'
   _globals['_INTERPRETATION'].fields_by_name['rewrites']._loaded_options = None
@@ -65,6 +67,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_INTERPRETATION'].fields_by_name['exclusions']._serialized_options = b'\342A\001\003'
   _globals['_INTERPRETATION'].fields_by_name['values']._loaded_options = None
   _globals['_INTERPRETATION'].fields_by_name['values']._serialized_options = b'\342A\001\003'
+  _globals['_INTERPRETATION'].fields_by_name['curation_id']._loaded_options = None
+  _globals['_INTERPRETATION'].fields_by_name['curation_id']._serialized_options = b'\342A\001\003'
   _globals['_REWRITE'].fields_by_name['change']._loaded_options = None
   _globals['_REWRITE'].fields_by_name['change']._serialized_options = b'\342A\001\003'
   _globals['_REWRITE'].fields_by_name['words']._loaded_options = None
@@ -81,6 +85,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYNONYM'].fields_by_name['alternative']._serialized_options = b'\342A\001\003'
   _globals['_SYNONYM'].fields_by_name['weight']._loaded_options = None
   _globals['_SYNONYM'].fields_by_name['weight']._serialized_options = b'\342A\001\003'
+  _globals['_SYNONYM'].fields_by_name['curation_id']._loaded_options = None
+  _globals['_SYNONYM'].fields_by_name['curation_id']._serialized_options = b'\342A\001\003'
   _globals['_LIMIT'].fields_by_name['words']._loaded_options = None
   _globals['_LIMIT'].fields_by_name['words']._serialized_options = b'\342A\001\003'
   _globals['_LIMIT'].fields_by_name['interval']._loaded_options = None
@@ -99,22 +105,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOGNISEDVALUE'].fields_by_name['field']._serialized_options = b'\342A\001\003'
   _globals['_RECOGNISEDVALUE'].fields_by_name['value']._loaded_options = None
   _globals['_RECOGNISEDVALUE'].fields_by_name['value']._serialized_options = b'\342A\001\003'
-  _globals['_CHANGE']._serialized_start=1240
-  _globals['_CHANGE']._serialized_end=1349
-  _globals['_UNDERSTANDINGEFFECT']._serialized_start=1352
-  _globals['_UNDERSTANDINGEFFECT']._serialized_end=1511
+  _globals['_CHANGE']._serialized_start=1326
+  _globals['_CHANGE']._serialized_end=1435
+  _globals['_UNDERSTANDINGEFFECT']._serialized_start=1438
+  _globals['_UNDERSTANDINGEFFECT']._serialized_end=1597
   _globals['_UNDERSTANDING']._serialized_start=111
-  _globals['_UNDERSTANDING']._serialized_end=364
-  _globals['_INTERPRETATION']._serialized_start=367
-  _globals['_INTERPRETATION']._serialized_end=670
-  _globals['_REWRITE']._serialized_start=673
-  _globals['_REWRITE']._serialized_end=824
-  _globals['_SYNONYM']._serialized_start=826
-  _globals['_SYNONYM']._serialized_end=905
-  _globals['_LIMIT']._serialized_start=908
-  _globals['_LIMIT']._serialized_end=1041
-  _globals['_EXCLUSION']._serialized_start=1043
-  _globals['_EXCLUSION']._serialized_end=1156
-  _globals['_RECOGNISEDVALUE']._serialized_start=1158
-  _globals['_RECOGNISEDVALUE']._serialized_end=1238
+  _globals['_UNDERSTANDING']._serialized_end=396
+  _globals['_INTERPRETATION']._serialized_start=399
+  _globals['_INTERPRETATION']._serialized_end=729
+  _globals['_REWRITE']._serialized_start=732
+  _globals['_REWRITE']._serialized_end=883
+  _globals['_SYNONYM']._serialized_start=885
+  _globals['_SYNONYM']._serialized_end=991
+  _globals['_LIMIT']._serialized_start=994
+  _globals['_LIMIT']._serialized_end=1127
+  _globals['_EXCLUSION']._serialized_start=1129
+  _globals['_EXCLUSION']._serialized_end=1242
+  _globals['_RECOGNISEDVALUE']._serialized_start=1244
+  _globals['_RECOGNISEDVALUE']._serialized_end=1324
 # @@protoc_insertion_point(module_scope)

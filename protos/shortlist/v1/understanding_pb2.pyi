@@ -101,6 +101,7 @@ class Understanding(_message.Message):
     NO_VALUES_FIELD_NUMBER: _builtins.int
     NO_CODES_FIELD_NUMBER: _builtins.int
     NO_SIZES_FIELD_NUMBER: _builtins.int
+    NO_CURATED_RULES_FIELD_NUMBER: _builtins.int
     no_spelling: _builtins.bool
     """Mistyped words stay as typed."""
     no_compounds: _builtins.bool
@@ -121,6 +122,8 @@ class Understanding(_message.Message):
     """
     no_sizes: _builtins.bool
     """Do not prefer items that have the sizes of the query, such as "1/2 in"."""
+    no_curated_rules: _builtins.bool
+    """The rules that a curation has for the query are not applied. Rules of the request are applied."""
     def __init__(
         self,
         *,
@@ -133,10 +136,11 @@ class Understanding(_message.Message):
         no_values: _builtins.bool = ...,
         no_codes: _builtins.bool = ...,
         no_sizes: _builtins.bool = ...,
+        no_curated_rules: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_codes", b"no_codes", "no_compounds", b"no_compounds", "no_exclusions", b"no_exclusions", "no_limits", b"no_limits", "no_sizes", b"no_sizes", "no_spelling", b"no_spelling", "no_stop_words", b"no_stop_words", "no_synonyms", b"no_synonyms", "no_values", b"no_values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["no_codes", b"no_codes", "no_compounds", b"no_compounds", "no_curated_rules", b"no_curated_rules", "no_exclusions", b"no_exclusions", "no_limits", b"no_limits", "no_sizes", b"no_sizes", "no_spelling", b"no_spelling", "no_stop_words", b"no_stop_words", "no_synonyms", b"no_synonyms", "no_values", b"no_values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -157,8 +161,14 @@ class Interpretation(_message.Message):
     LIMITS_FIELD_NUMBER: _builtins.int
     EXCLUSIONS_FIELD_NUMBER: _builtins.int
     VALUES_FIELD_NUMBER: _builtins.int
+    CURATION_ID_FIELD_NUMBER: _builtins.int
     text: _builtins.str
     """The text that both stages read: the corrected query, without limits and exclusions."""
+    curation_id: _builtins.str
+    """The id of the curation whose rules apply to the query, live or from the dataset. Empty: no
+    curation has rules for the query, or they are switched off. The reports of its rules are in
+    `SearchResponse.rules`.
+    """
     @_builtins.property
     def rewrites(self) -> _containers.RepeatedCompositeFieldContainer[Global___Rewrite]:
         """Corrections, and joined or split words, in the order of the kinds."""
@@ -193,10 +203,11 @@ class Interpretation(_message.Message):
         limits: _abc.Iterable[Global___Limit] | None = ...,
         exclusions: _abc.Iterable[Global___Exclusion] | None = ...,
         values: _abc.Iterable[Global___RecognisedValue] | None = ...,
+        curation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["exclusions", b"exclusions", "limits", b"limits", "rewrites", b"rewrites", "stop_words", b"stop_words", "synonyms", b"synonyms", "text", b"text", "values", b"values"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["curation_id", b"curation_id", "exclusions", b"exclusions", "limits", b"limits", "rewrites", b"rewrites", "stop_words", b"stop_words", "synonyms", b"synonyms", "text", b"text", "values", b"values"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -251,22 +262,28 @@ class Synonym(_message.Message):
     WORDS_FIELD_NUMBER: _builtins.int
     ALTERNATIVE_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
+    CURATION_ID_FIELD_NUMBER: _builtins.int
     words: _builtins.str
     """The words as typed, or as corrected."""
     alternative: _builtins.str
     """The other words."""
     weight: _builtins.float
     """The weight of the other words in the lexical channel; a word of the query itself has weight 1."""
+    curation_id: _builtins.str
+    """The id of the curation that has the rule. Empty: the rule is in the `synonyms.txt` of the
+    dataset.
+    """
     def __init__(
         self,
         *,
         words: _builtins.str = ...,
         alternative: _builtins.str = ...,
         weight: _builtins.float = ...,
+        curation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative", b"alternative", "weight", b"weight", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alternative", b"alternative", "curation_id", b"curation_id", "weight", b"weight", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

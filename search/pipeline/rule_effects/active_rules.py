@@ -1,11 +1,12 @@
-"""The rules of one request, resolved to rows and values of one catalogue.
+"""The rules of one search, resolved to rows and values of one catalogue.
 
 See `search.rules` for the order in which rules are applied.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int32, Int64
@@ -16,7 +17,18 @@ from search.channels.base import Allowed
 from search.pipeline.rule_effects.caps import apply_caps
 from search.pipeline.rule_effects.stock import OUT_OF_STOCK
 from search.result import Hit
-from search.rules import Adjustment, Effect, PinProblem, RuleReport, Rules
+from search.rules import (
+    Adjustment,
+    Boost,
+    Effect,
+    NamedRules,
+    PinProblem,
+    RuleName,
+    RuleReport,
+    Rules,
+)
+
+Rule = TypeVar("Rule")
 
 
 @dataclass(frozen=True)
@@ -24,60 +36,82 @@ class ActiveRules:
     """Rules, resolved to rows, masks and value codes of a catalogue.
 
     Attributes:
-        rules: The rules of the request.
+        boosts: The boosts.
+        diversity: The diversity; 0: none.
+        diversity_name: The name of the diversity.
         allowed: Mask of the items that remain after filter and exclusions; None for all rows (only
             if no row is deleted).
         pins: Rows of the pinned items, in the order of their positions.
-        pin_names: The name of each pin, such as "pins[2]".
+        pin_names: The name of each pin.
         positions: The position of each pin, from 1; rising.
         reports: The reports of exclusions and pins.
         caps: For each cap, the value codes of the capped field and the maximum number of results
             per value. The cap of `max_per_group` comes last.
+        cap_names: The name of each cap.
     """
 
-    rules: Rules
+    boosts: Sequence[tuple[RuleName, Boost]]
+    diversity: float
+    diversity_name: RuleName
     allowed: Allowed
     pins: Int32[np.ndarray, " pins"]
-    pin_names: tuple[str, ...]
+    pin_names: tuple[RuleName, ...]
     positions: tuple[int, ...]
     reports: tuple[RuleReport, ...]
     caps: tuple[tuple[ValueCodes, int], ...]
+    cap_names: tuple[RuleName, ...]
     _catalogue: Catalogue
 
     @classmethod
     def of(
-        cls, rules: Rules, catalogue: Catalogue, passed: Allowed, max_per_group: int
+        cls,
+        sources: Sequence[NamedRules],
+        catalogue: Catalogue,
+        passed: Allowed,
+        max_per_group: int,
     ) -> "ActiveRules":
         """Resolve rules.
 
         Args:
-            rules: Valid rules.
+            sources: Valid rules of the request, and then those of a curation.
             catalogue: The items.
             passed: Mask of the items that pass the filter of the request; None without a filter.
             max_per_group: Maximum number of results with the same group_id; 0: no limit.
         """
-        allowed, reports = without_excluded(rules, catalogue, passed)
-        pins = []
-        for index, pin in enumerate(rules.pins):
-            name, row = f"pins[{index}]", catalogue.row(pin.item_id)
+        allowed, reports = without_excluded(sources, catalogue, passed)
+        pins: list[tuple[int, int, RuleName]] = []
+        taken = set[int | str]()  # positions and items of the pins so far
+        for name, pin in _named("pins", sources, lambda rules: rules.pins):
+            row = catalogue.row(pin.item_id)
             problem = _pin_problem(row, passed, allowed)
-            reports.append(RuleReport(name, int(problem is None), problem))
+            if problem is None and taken & {pin.position, pin.item_id}:
+                problem = PinProblem.REPLACED
+            reports.append(_report(name, int(problem is None), problem))
             if problem is None:
+                taken |= {pin.position, pin.item_id}
                 pins.append((pin.position, row, name))
-        pins.sort()
+        pins.sort(key=lambda pin: pin[0])
+        named_caps = _named("caps", sources, lambda rules: rules.caps)
+        cap_names = [name for name, _ in named_caps]
         caps = [
-            (catalogue.codes(cap.field, cap.category_level), cap.max_results) for cap in rules.caps
+            (catalogue.codes(cap.field, cap.category_level), cap.max_results)
+            for _, cap in named_caps
         ]
         if max_per_group and (groups := catalogue.codes("group_id")).size:
             caps.append((groups, max_per_group))
+            cap_names.append(RuleName("max_per_group"))
+        diverse = next((s for s in sources if s.rules.diversity), sources[0])
         return cls(
-            rules,
+            _named("boosts", sources, lambda rules: rules.boosts),
+            diverse.rules.diversity,
+            RuleName("diversity", diverse.curation_id),
             allowed,
             np.array([row for _, row, _ in pins], np.int32),
             tuple(name for _, _, name in pins),
             tuple(position for position, _, _ in pins),
             tuple(reports),
             tuple(caps),
+            tuple(cap_names),
             catalogue,
         )
 
@@ -113,7 +147,7 @@ class ActiveRules:
     @cached_property
     def boosted(self) -> tuple[Bool[np.ndarray, " rows"], ...]:
         """One mask per boost: the items that pass the filter of the boost."""
-        return tuple(self._catalogue.matching(boost.filter) for boost in self.rules.boosts)
+        return tuple(self._catalogue.matching(boost.filter) for _, boost in self.boosts)
 
 
 @dataclass(frozen=True)
@@ -165,31 +199,35 @@ class RuleEffects:
         active, rows = self.active, self.rows[: self.boosted_ranks]
         excluded = [r for r in active.reports if r.rule.startswith("excluded")]
         boosts = [
-            RuleReport(f"boosts[{index}]", int(np.count_nonzero(is_boosted[rows])))
-            for index, is_boosted in enumerate(active.boosted)
+            _report(name, int(np.count_nonzero(is_boosted[rows])))
+            for (name, _), is_boosted in zip(active.boosts, active.boosted, strict=True)
         ]
-        diversity = [RuleReport("diversity", len(self._moves))] if active.rules.diversity else []
+        diversity = [_report(active.diversity_name, len(self._moves))] if active.diversity else []
         stock = [RuleReport(OUT_OF_STOCK, self.out_of_stock)] if self.out_of_stock else []
-        names = [f"caps[{index}]" for index in range(len(active.rules.caps))]
-        if len(active.caps) > len(names):
-            names.append("max_per_group")
-        caps = [RuleReport(name, count) for name, count in zip(names, self.dropped, strict=True)]
+        caps = list(map(_report, active.cap_names, self.dropped))
         pins = [r for r in active.reports if r.rule.startswith("pins")]
         return (*excluded, *boosts, *diversity, *stock, *caps, *pins)
 
     def _adjustments(self, rank: int, position: int) -> tuple[Adjustment, ...]:
         active = self.active
         adjustments = [
-            Adjustment(f"boosts[{index}]", Effect.BOOSTED, active.rules.boosts[index].strength)
-            for index, is_boosted in enumerate(active.boosted)
+            Adjustment(name.rule, Effect.BOOSTED, boost.strength, curation_id=name.curation_id)
+            for (name, boost), is_boosted in zip(active.boosts, active.boosted, strict=True)
             if rank < self.boosted_ranks and is_boosted[self.rows[rank]]
         ]
         if rank < len(active.pins):
-            pin = Adjustment(active.pin_names[rank], Effect.PINNED, to_position=position)
-            adjustments.append(pin)
+            name = active.pin_names[rank]
+            adjustments.append(
+                Adjustment(
+                    name.rule, Effect.PINNED, to_position=position, curation_id=name.curation_id
+                )
+            )
         elif rank in self._moves:
             before, after = self._moves[rank]
-            adjustments.append(Adjustment("diversity", Effect.DIVERSIFIED, 0.0, before, after))
+            name = active.diversity_name
+            adjustments.append(
+                Adjustment(name.rule, Effect.DIVERSIFIED, 0.0, before, after, name.curation_id)
+            )
         return tuple(adjustments)
 
     @cached_property
@@ -205,23 +243,43 @@ class RuleEffects:
 
 
 def without_excluded(
-    rules: Rules, catalogue: Catalogue, passed: Allowed
+    sources: Sequence[NamedRules], catalogue: Catalogue, passed: Allowed
 ) -> tuple[Allowed, list[RuleReport]]:
     """Return a mask of the items that remain after exclusions, and a report per exclusion."""
-    if not rules.excluded_item_ids and rules.excluded is None:
+    if not any(s.rules.excluded_item_ids or s.rules.excluded for s in sources):
         return (catalogue.alive if passed is None else passed), []
     before = catalogue.all_alive if passed is None else passed
     reports, is_excluded = [], np.zeros(len(before), np.bool_)
-    if rules.excluded_item_ids:
-        rows = catalogue.rows(rules.excluded_item_ids)
-        is_excluded[rows[rows >= 0]] = True
-        count = int(np.count_nonzero(is_excluded & before))
-        reports.append(RuleReport("excluded_item_ids", count))
-    if rules.excluded is not None:
-        matching = catalogue.matching(rules.excluded)
-        reports.append(RuleReport("excluded", int(np.count_nonzero(matching & before))))
-        is_excluded |= matching
+    for source in sources:
+        rules = source.rules
+        if rules.excluded_item_ids:
+            rows = catalogue.rows(rules.excluded_item_ids)
+            named = np.zeros(len(before), np.bool_)
+            named[rows[rows >= 0]] = True
+            name = RuleName("excluded_item_ids", source.curation_id)
+            reports.append(_report(name, int(np.count_nonzero(named & before))))
+            is_excluded |= named
+        if rules.excluded is not None:
+            matching = catalogue.matching(rules.excluded)
+            name = RuleName("excluded", source.curation_id)
+            reports.append(_report(name, int(np.count_nonzero(matching & before))))
+            is_excluded |= matching
     return before & ~is_excluded, reports
+
+
+def _named(
+    kind: str, sources: Sequence[NamedRules], rules_of: Callable[[Rules], Sequence[Rule]]
+) -> list[tuple[RuleName, Rule]]:
+    """Return the rules of a kind, each with its name."""
+    return [
+        (RuleName(f"{kind}[{index}]", source.curation_id), rule)
+        for source in sources
+        for index, rule in enumerate(rules_of(source.rules))
+    ]
+
+
+def _report(name: RuleName, count: int, problem: PinProblem | None = None) -> RuleReport:
+    return RuleReport(name.rule, count, problem, name.curation_id)
 
 
 def _pin_problem(row: int, passed: Allowed, allowed: Allowed) -> PinProblem | None:

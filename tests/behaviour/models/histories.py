@@ -3,7 +3,7 @@
 import numpy as np
 
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 
 
 def interactions(users, items=4):

@@ -29,27 +29,27 @@ NOW = day(10)
 
 
 def test_popularity_counts_windows_and_decays():
-    popularity = Popularity.fit(SHOP, NOW, 2.0, windows_days=(1, 4, 10))
+    popularity = Popularity.fit(SHOP, NOW, 2.0, windows_days=(1.0, 4.0, 10.0))
     assert popularity.counts.tolist() == [[1, 0, 0, 0], [2, 0, 2, 0], [3, 2, 2, 0]]
     expected = [2**-5 + 2**-1 + 2**-0.5, 2**-5 + 2**-3, 2**-1 + 2**-2, 0]
     np.testing.assert_allclose(popularity.scores(SHOP, NOW), [expected] * 3, rtol=1e-6)
-    assert popularity.window(4).tolist() == [2, 0, 2, 0]
+    assert popularity.window(4.0).tolist() == [2, 0, 2, 0]
     assert popularity.first.tolist() == [day(0), day(0), day(6), -1]
     assert popularity.last.tolist() == [day(9), day(4), day(8), -1]
 
 
 def test_popularity_counts_only_events_before_now():
-    assert Popularity.fit(SHOP, day(8), 2.0, windows_days=(30,)).counts.tolist() == [[1, 2, 1, 0]]
+    assert Popularity.fit(SHOP, day(8), 2.0, windows_days=(30.0,)).counts.tolist() == [[1, 2, 1, 0]]
 
 
 def test_repeat_scores_own_items_by_count_and_recency():
     assert Repeat().scores(SHOP, NOW)[0].tolist() == [2, 1, 1, 0]
-    decayed = Repeat(half_life_days=2).scores(SHOP, NOW)
+    decayed = Repeat(half_life_days=2.0).scores(SHOP, NOW)
     np.testing.assert_allclose(decayed[0], [2**-5 + 2**-1, 2**-5, 2**-1, 0], rtol=1e-6)
 
 
 def test_histories_decay_by_days_and_by_sessions():
-    weights = HistoryDecay(half_life_days=4, half_life_sessions=2).matrix(SHOP, NOW).toarray()
+    weights = HistoryDecay(half_life_days=4.0, half_life_sessions=2.0).matrix(SHOP, NOW).toarray()
     first, second = 2**-2.5 * 2**-0.5, 2**-0.5
     np.testing.assert_allclose(weights[0], [second, first, second, 0], rtol=1e-6)
 
@@ -57,7 +57,7 @@ def test_histories_decay_by_days_and_by_sessions():
 def test_item_to_item_adds_the_weights_of_the_history():
     weights = sparse.csr_matrix(np.array([[0, 2, 3], [5, 0, 7], [0, 0, 0]], np.float32))
     histories = interactions([[(0, [0]), (1, [1])], []], items=3)
-    model = ItemToItem(weights, HistoryDecay(half_life_sessions=1))
+    model = ItemToItem(weights, HistoryDecay(half_life_sessions=1.0))
     assert model.scores(histories, day(1)).tolist() == [[5, 1, 8.5], [0, 0, 0]]
 
 
@@ -78,7 +78,7 @@ def test_ease_solves_its_least_squares_problem():
 
 
 def test_ease_is_fitted_on_the_latest_decayed_events():
-    config = EaseConfig(penalty=0.5, half_life_days=4, history=NO_DECAY)
+    config = EaseConfig(penalty=0.5, half_life_days=4.0, history=NO_DECAY)
     x = np.array([[2**-0.5, 2**-2.5, 2**-0.5], [0, 2**-1.5, 2**-1], [2**-0.25, 0, 0]], np.float32)
     fitted = fit_ease(SHOP, NOW, config).weights.toarray()
     np.testing.assert_allclose(fitted[:3, :3], ease_weights(x.T @ x, 0.5), atol=1e-6)
@@ -92,7 +92,7 @@ def test_ease_has_weights_of_the_most_frequent_items_alone():
 
 
 def test_cooccurrence_without_exponents_of_groups_is_the_cosine():
-    config = CooccurrenceConfig("user", None, NO_DECAY, group_exponent=0, from_exponent=0.5)
+    config = CooccurrenceConfig("user", None, NO_DECAY, group_exponent=0.0, from_exponent=0.5)
     x = np.array([[1, 1, 1, 0], [0, 1, 1, 0], [1, 0, 0, 0]])
     unit = x / np.maximum(np.linalg.norm(x, axis=0), 1)
     expected = unit.T @ unit * (1 - np.eye(4))
@@ -101,7 +101,7 @@ def test_cooccurrence_without_exponents_of_groups_is_the_cosine():
 
 
 def test_cooccurrence_in_sessions_divides_by_the_size_of_the_session():
-    config = CooccurrenceConfig("session", 4, NO_DECAY, 1.0, 0.0, 0.0)
+    config = CooccurrenceConfig("session", 4.0, NO_DECAY, 1.0, 0.0, 0.0)
     fitted = fit_cooccurrence(SHOP, NOW, config).weights.toarray()
     # Each of two items of a session has the share 1/2.
     np.testing.assert_allclose(fitted[0, [1, 2]], [0.25, 0.25], rtol=1e-6)
@@ -117,7 +117,7 @@ def test_a_markov_counter_of_one_step_has_transition_probabilities():
 
 def test_a_markov_counter_weighs_gaps_directions_and_sizes():
     sequence = interactions([[(0, [0, 1]), (1, [2]), (2, [3])]])
-    config = MarkovConfig(max_gap=2, backward=0.1, half_life_days=1, row_exponent=0)
+    config = MarkovConfig(max_gap=2, backward=0.1, half_life_days=1.0, row_exponent=0.0)
     weights = fit_markov(sequence, day(3), config).weights.toarray()
     near, far, next_one = 2**-0.5 * 2**-2, 2**-0.5 * 2**-1 / 2, 2**-1
     np.testing.assert_allclose(weights[0], [0, 0, near, far], rtol=1e-6)
@@ -131,7 +131,7 @@ def test_pairs_of_different_users_do_not_count():
 
 def test_similar_texts_are_powers_of_cosines():
     vectors = np.array([[1, 0], [0.6, 0.8], [-1, 0]], np.float32)
-    weights = fit_similar_text(vectors, SimilarTextConfig(power=2)).weights.toarray()
+    weights = fit_similar_text(vectors, SimilarTextConfig(power=2.0)).weights.toarray()
     np.testing.assert_allclose(weights, [[0, 0.36, 0], [0.36, 0, 0], [0, 0, 0]], atol=1e-6)
 
 

@@ -98,7 +98,11 @@ def test_grades_below_grade_min_are_refused(dataset, only_problem_of):
     ("values", "expected"),
     [
         ({"position": 0}, "column position: 0 is below 1; correct it or leave it empty"),
-        ({"type": "view"}, "column type: 'view' is unknown; use impression, click, add_to_cart or"),
+        (
+            {"type": "buy"},
+            "column type: 'buy' is unknown; use impression, view, click, add_to_cart",
+        ),
+        ({"propensity": 0}, "column propensity: 0.0 is below 1e-06"),
         ({"type": None}, "column type: missing or blank; every row needs one"),
         ({"type": " "}, "column type: missing or blank; every row needs one"),
         ({"time": None}, "column time: missing or blank; every row needs one"),
@@ -109,6 +113,12 @@ def test_events_have_types_times_and_positions_from_one(dataset, values, expecte
     problem = only_problem_of(dataset(events=[EVENT, EVENT | values]))
 
     assert problem.startswith(f"events.jsonl, line 2, {expected}")
+
+
+def test_events_without_an_id_are_many_and_an_id_is_of_one_event(dataset, only_problem_of):
+    events = [EVENT, EVENT, {**EVENT, "event_id": "a"}, {**EVENT, "event_id": "a"}]
+    problem = only_problem_of(dataset(events=events))
+    assert "line 4, column event_id: 'a' is also on line 3; give every row its own" in problem
 
 
 def test_embeddings_have_one_width(dataset, only_problem_of):

@@ -11,7 +11,7 @@ import pytest
 
 from catalog.attribute_roles import AttributeRoles
 from catalog.dataset.reading import read_dataset
-from catalog.schema import EVENTS, ITEMS, JUDGMENTS, NUMBER, TEXT, WHOLE
+from catalog.schema import EVENTS, ITEMS, JUDGMENTS, NUMBER, TEXT
 from catalog.store import ItemStore
 from tests.tiny import sample_fields
 
@@ -400,5 +400,5 @@ def test_online_retail_is_valid_but_for_one_unknown_column(real_data):
     assert len(found.items) == 3_659
     assert len(found.events) == 332_302
     assert found.events["price"].type == NUMBER
-    assert found.events["quantity"].type == WHOLE
+    assert found.events["quantity"].type == NUMBER
     assert found.warnings == ("events.parquet: 1 unknown column not read: 'country'",)

@@ -10,16 +10,41 @@ import random
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from live.log.write_ahead_log import Acknowledgement, Change, Write, WriteLog
+from live.log.curations import (
+    KEPT_VERSIONS,
+    Action,
+    CurationChange,
+    CurationVersion,
+    NothingToUndoError,
+    RevisionMismatchError,
+    UnknownCurationError,
+)
+from live.log.write_ahead_log import (
+    Acknowledgement,
+    Change,
+    RequestIdReusedError,
+    Write,
+    WriteLog,
+)
 
 BATCHES = 24  # batches per seed
 REOPEN_EVERY = 3  # batches after which the program opens the log again
 REFUSED = "refused"
 SAW = {"title": "Saw", "brand": "Acme", "price": 12.5}
 
+# Several writes of items, or one change of a curation: the writes of one transaction.
+Batch: TypeAlias = Sequence[Write | CurationChange]
+
 _ITEMS = [f"item {number}" for number in range(8)]
+_TIME = datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.UTC)
+_REFUSALS = (
+    NothingToUndoError,
+    RequestIdReusedError,
+    RevisionMismatchError,
+    UnknownCurationError,
+)
 
 
 def only(log: WriteLog) -> Change:
@@ -33,30 +58,58 @@ class Model:
 
     def __init__(self) -> None:
         self.items: dict[str, Change] = {}
+        self.stacks: dict[str, list[CurationVersion]] = {}  # versions of curations, by id
         self.requests: dict[str, tuple[int, Any]] = {}
 
     def copy(self) -> "Model":
         other = Model()
-        other.items, other.requests = dict(self.items), dict(self.requests)
+        other.become(self)
         return other
+
+    def become(self, other: "Model") -> None:
+        self.items, self.requests = dict(other.items), dict(other.requests)
+        self.stacks = {curation_id: list(stack) for curation_id, stack in other.stacks.items()}
 
     @property
     def changes(self) -> list[Change]:
         return sorted(self.items.values(), key=lambda change: change.sequence)
 
-    def append(self, batch: Sequence[Write]) -> list[Any]:
+    @property
+    def curations(self) -> list[CurationVersion]:
+        latest = [stack[-1] for stack in self.stacks.values()]
+        return sorted(latest, key=lambda version: version.revision)
+
+    def append(self, batch: Batch) -> list[Any]:
         """Apply a batch. For each write, return REFUSED or [sequence, whether it is repeated]."""
         return [self._append(write) for write in batch]
 
-    def _append(self, write: Write) -> Any:
+    def _append(self, write: Write | CurationChange) -> Any:
         if write.request_id in self.requests:
             sequence, known = self.requests[write.request_id]
             return [sequence, True] if known == _meaning(write) else REFUSED
+        if isinstance(write, CurationChange):
+            return self._curate(write)
         if (change := self._applied(write)) is None:
             return REFUSED
         self.items[write.item_id] = change
         self.requests[write.request_id] = (change.sequence, _meaning(write))
         return [change.sequence, False]
+
+    def _curate(self, change: CurationChange) -> Any:
+        stack, sequence = self.stacks.get(change.curation_id, []), len(self.requests) + 1
+        content, expected = change.content, change.expected_revision
+        if expected is not None and expected != (stack[-1].revision if stack else 0):
+            return REFUSED
+        if change.action is Action.DELETE and (not stack or stack[-1].content is None):
+            return REFUSED
+        if change.action is Action.UNDO:
+            if len(stack) < 2:
+                return REFUSED
+            content, stack = stack[-2].content, stack[:-2]
+        version = CurationVersion(change.curation_id, sequence, content, change.author, change.time)
+        self.stacks[change.curation_id] = [*stack, version][-KEPT_VERSIONS:]
+        self.requests[change.request_id] = (sequence, _meaning(change))
+        return [sequence, False]
 
     def _applied(self, write: Write) -> Change | None:
         before, sequence = self.items.get(write.item_id), len(self.requests) + 1
@@ -74,17 +127,25 @@ def _set(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value not in (None, {}, ())}
 
 
-def _meaning(write: Write) -> Any:
+def _meaning(write: Write | CurationChange) -> Any:
+    if isinstance(write, CurationChange):
+        return write
     if write.fields is None:
         return write.item_id, None
     return write.item_id, write.whole, _set(write.fields) if write.whole else write.fields
 
 
-def random_batches(seed: int, count: int = BATCHES) -> Iterator[list[Write]]:
-    """Yield batches of upserts and deletions; some writes are partial, repeated or refused."""
+def random_batches(seed: int, count: int = BATCHES) -> Iterator[Batch]:
+    """Yield batches of upserts and deletions; some writes are partial, repeated or refused.
+
+    Every third batch is a change of a curation.
+    """
     chance = random.Random(seed)
     sent: list[Write] = []
-    for _ in range(count):
+    for number in range(count):
+        if number % 3 == 1:
+            yield [_random_change(chance, f"{seed}/curation {number}")]
+            continue
         batch = [_random_write(chance, f"{seed}/{len(sent) + n}", sent) for n in range(4)]
         batch = batch[: chance.randint(1, 4)]
         sent += batch
@@ -114,12 +175,32 @@ def _random_write(chance: random.Random, request_id: str, sent: Sequence[Write])
     return Write(request_id, item_id, fields)
 
 
-def append(log: WriteLog, batch: Sequence[Write]) -> list[Any]:
+def _random_change(chance: random.Random, request_id: str) -> CurationChange:
+    action = chance.choice([Action.SET, Action.SET, Action.SET, Action.DELETE, Action.UNDO])
+    content = f"content of {request_id}" if action is Action.SET else None
+    if content and chance.random() < 0.2:  # larger than a database page
+        content *= 300
+    return CurationChange(
+        request_id, f"curation {chance.randrange(3)}", action, _TIME, content, "Ann"
+    )
+
+
+def append(log: WriteLog, batch: Batch) -> list[Any]:
     """Append a batch to a log; return the answers in the form of `Model.append`."""
+    writes = [write for write in batch if isinstance(write, Write)]
+    changes = [change for change in batch if isinstance(change, CurationChange)]
+    answers = [*log.append(writes), *(_curated(log, change) for change in changes)]
     return [
         [each.sequence, each.repeated] if isinstance(each, Acknowledgement) else REFUSED
-        for each in log.append(batch)
+        for each in answers
     ]
+
+
+def _curated(log: WriteLog, change: CurationChange) -> object:
+    try:
+        return log.curate(change)
+    except _REFUSALS as error:
+        return error
 
 
 def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) -> bool:
@@ -141,11 +222,11 @@ def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) 
     expected = after.append(pending)
     with WriteLog.open(directory) as log:
         log.check()
-        found = list(log.changes())
+        found = list(log.changes()), list(log.curations())
         kept = log.sequence > len(model.requests)
         now = after if kept else model
         # The log has the whole batch without an answer, or nothing of it.
-        assert found == now.changes
+        assert found == (now.changes, now.curations)
         for batch in batches[max(len(told) - 1, 0) : len(told)]:
             assert append(log, batch) == now.append(batch)
         again = append(log, pending)
@@ -154,9 +235,9 @@ def compare(directory: Path, model: Model, told: list[str], batches: list[Any]) 
             both = zip(expected, again, strict=True)
             assert all(same[0] == first[0] for first, same in both if first != REFUSED)
         log.check()
-        assert list(log.changes()) == now.changes
+        assert (list(log.changes()), list(log.curations())) == (now.changes, now.curations)
         assert log.sequence == len(now.requests)
-    model.items, model.requests = now.items, now.requests
+    model.become(now)
     return kept
 
 

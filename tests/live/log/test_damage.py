@@ -1,21 +1,24 @@
 """Damaged, cut and lost logs: a reader gets all acknowledged writes, or an error.
 
-Most tests damage a copy of a log with 300 writes. The log `closed` was closed. The process of the
-log `killed` was killed, so all writes of this log are in the WAL.
+Most tests damage a copy of a log with 40 changes of curations and then 260 writes of items. The log
+`closed` was closed. The process of the log `killed` was killed, so all writes of this log are in
+the WAL.
 """
 
 import random
 import re
 import shutil
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 
+from base.sqlite_log.high_water_mark import HighWaterMark
 from live.log import reading
-from live.log.high_water_mark import FILE as MARK
-from live.log.high_water_mark import HighWaterMark
+from live.log.curations import Action, CurationChange, CurationVersion
+from live.log.reading import MARK
 from live.log.write_ahead_log import FILE, Change, LogError, Write, WriteLog
 from tests.live.log.model import SAW, Model
 
@@ -24,11 +27,16 @@ FLIPS = 300
 CUTS = 40
 # A partial write of an item, a deletion, and an item that is longer than a page.
 KINDS = ({"price": 2.5}, None, {"title": "Saw", "description": "x" * 5_000})
+NOW = datetime.now(UTC)
 WRITES = [
     Write(f"request {n}", f"item {n % 120}", SAW if n % 7 else KINDS[n % 3], whole=n % 21 != 0)
-    for n in range(300)
+    for n in range(260)
 ]
-Content: TypeAlias = tuple[list[Change], list[Any]]
+CHANGES = [
+    CurationChange(f"change {n}", f"curation {n % 7}", Action.SET, NOW, "{}" * (n % 5 * 500 + 1))
+    for n in range(40)
+]
+Content: TypeAlias = tuple[list[Change | CurationVersion], list[Any]]
 
 
 def copy_of(directory: Path, to: Path) -> Path:
@@ -40,6 +48,8 @@ def copy_of(directory: Path, to: Path) -> Path:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("log")
     with WriteLog.open(directory / "open") as log:
+        for change in CHANGES:
+            log.curate(change)
         for start in range(0, len(WRITES), 5):
             log.append(WRITES[start : start + 5])
         return copy_of(directory / "open", directory / "killed")
@@ -56,12 +66,14 @@ def closed(killed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(directory: Path) -> Content:
     """Return what a server gets from a log: all items, and the answers to repeated writes."""
     with WriteLog.open(directory) as log:
-        return list(log.changes()), log.append(WRITES)
+        answers = [*map(log.curate, CHANGES), *log.append(WRITES)]
+        return [*log.changes(), *log.curations()], answers
 
 
 def read(directory: Path) -> Content:
     """Return what a reader gets from a log."""
-    return list(reading.read(directory).changes), []
+    log = reading.read(directory)
+    return [*log.changes, *log.curations], []
 
 
 def result(get: Callable[[Path], Content], directory: Path) -> Content | LogError:
@@ -120,7 +132,7 @@ def lost(error: pytest.ExceptionInfo[LogError]) -> int:
     match = re.search(r"has (\d+) of 300 acknowledged writes \(lost: (\d+)\)", str(error.value))
     assert match is not None, str(error.value)
     has, lacks = map(int, match.groups())
-    assert has + lacks == len(WRITES)
+    assert has + lacks == len(CHANGES) + len(WRITES)
     return has
 
 
@@ -143,8 +155,9 @@ def test_a_wal_that_is_cut_anywhere_says_how_many_writes_are_lost(killed: Path, 
         (directory / MARK).unlink()
         with WriteLog.open(directory) as log:
             model = Model()
-            model.append(WRITES[: lost(said)])
+            model.append([*CHANGES, *WRITES][: lost(said)])
             assert (log.sequence, list(log.changes())) == (lost(said), model.changes)
+            assert list(log.curations()) == model.curations
             assert [log.append([write])[0].repeated for write in WRITES[-2:]] == [False, False]
     assert len(left) > CUTS / 4
 
@@ -229,4 +242,4 @@ def test_a_damaged_mark_is_refused_and_can_be_removed(content: bytes, closed: Pa
             get(directory)
     (directory / MARK).unlink()
     with WriteLog.open(directory) as log:
-        assert log.sequence == len(WRITES)
+        assert log.sequence == len(CHANGES) + len(WRITES)

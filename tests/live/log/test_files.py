@@ -11,7 +11,7 @@ import pytest
 
 from base.errors import InputError
 from live.log.digests import item_digest
-from live.log.high_water_mark import FILE as MARK
+from live.log.reading import MARK
 from live.log.write_ahead_log import FILE, Change, LogError, Write, WriteLog
 from tests.live.log.model import SAW, only
 
@@ -93,7 +93,7 @@ def of_another_program(path: Path) -> None:
 def of_a_newer_format(path: Path) -> None:
     WriteLog.open(path.parent).close()
     with sqlite3.connect(path) as other:
-        other.execute("PRAGMA user_version = 3")
+        other.execute("PRAGMA user_version = 4")
     other.close()
 
 
@@ -116,7 +116,7 @@ def cut_short(path: Path) -> None:
     [
         (not_a_database, "file is not a database"),
         (of_another_program, "is a database of another program"),
-        (of_a_newer_format, "has format 3, and this version of shortlist reads up to 2"),
+        (of_a_newer_format, "has format 4, and this version of shortlist reads up to 3"),
         (without_a_table, "its tables are not those of a log"),
         (cut_short, "is damaged"),
         (Path.mkdir, "unable to open"),

@@ -74,7 +74,7 @@ def test_an_earlier_log_is_converted_to_the_tables_and_the_header_of_a_new_one(s
     WriteLog.open(tmp_path / "new").close()
     converted, new = schema(state / FILE), schema(tmp_path / "new" / FILE)
     assert converted == new
-    assert (converted["user_version"], schema(LOG)["user_version"]) == (2, 1)
+    assert (converted["user_version"], schema(LOG)["user_version"]) == (3, 1)
     with WriteLog.open(state) as log:
         log.check()
         assert (log.id, log.sequence, tuple(log.changes())) == (ID, 5, CHANGES)

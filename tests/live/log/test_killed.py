@@ -92,6 +92,7 @@ def calls() -> Mapping[str, list[str]]:
     for package in (
         "base",
         "catalog",
+        "behaviour",
         "lexical",
         "bert",
         "towers",

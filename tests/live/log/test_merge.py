@@ -45,6 +45,11 @@ def test_whole_and_partial_writes_and_deletions_are_applied():
     assert (found.written, found.deleted, found.unknown) == (2, 1, ())
 
 
+def test_a_partial_write_changes_the_item_of_its_row():
+    found = apply_changes(table(), [Change("c", 1, {"price": 3.0}, whole=False)])
+    assert items(found.items) == [*GIVEN[:2], Item("c", "C", price=3.0)]
+
+
 def test_no_writes_change_nothing():
     found = apply_changes(table([1.0], None, [3.0]), [])
     assert found.items.equals(table([1.0], None, [3.0]).combine_chunks())

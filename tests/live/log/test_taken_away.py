@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from live.log import reading
-from live.log.high_water_mark import FILE as MARK
+from live.log.reading import MARK
 from live.log.write_ahead_log import FILE, Acknowledgement, LogError, Write, WriteLog
 from tests.live.log.model import SAW
 

@@ -9,7 +9,7 @@ from flax import nnx
 from base.errors import InputError
 from behaviour.models.popularity import Popularity
 from rerank.recommend.features import Candidates, candidate_features, feature_names
-from rerank.recommend.ranker import Ranker, RankerConfig, load_ranker, save_ranker
+from rerank.recommend.ranker import Network, Ranker, RankerConfig, load_ranker, save_ranker
 from tests.behaviour.models.histories import day, interactions
 
 SHOP = interactions([[(0, [0]), (8, [0, 1])], [(6, [2])]])
@@ -85,9 +85,9 @@ def test_a_feature_of_a_candidate_does_not_depend_on_other_candidates():
 def ranker():
     names = feature_names(CHANNELS, (7.0, 28.0))
     matrix = candidate_features(candidates()).reshape(-1, len(names))
-    made = Ranker(RankerConfig.of(names, matrix, 4), rngs=nnx.Rngs(0))
-    made.linear.kernel[...] = np.linspace(-1, 1, len(names), dtype=np.float32)[:, None]
-    return made
+    network = Network(len(names), 4, rngs=nnx.Rngs(0))
+    network.linear.kernel[...] = np.linspace(-1, 1, len(names), dtype=np.float32)[:, None]
+    return Ranker(RankerConfig.of(names, matrix, 4), network)
 
 
 def test_inputs_are_standardised_and_a_missing_value_is_0():

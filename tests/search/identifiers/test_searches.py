@@ -98,7 +98,7 @@ def test_a_short_number_of_other_items_and_sizes_are_no_codes(coded: Engine, que
 
 
 @pytest.mark.parametrize(
-    "query", ["QX-40879-B", "qx 40879 b", "charger qx40879b", "123456789", "55321"]
+    "query", ["QX-40879-B", "qx 40879 b", "charger qx40879b", "USB-078N", "123456789", "55321"]
 )
 def test_results_for_a_code_that_no_item_has_are_guesses(coded: Engine, query: str):
     hits = coded.search(SearchRequest(query)).hits

@@ -18,7 +18,7 @@ from search.ranking.popularity import Popularity
 from search.ranking.weights import Weights
 from search.request import SearchRequest
 from search.result import Degradation
-from search.rules import Boost, RuleReport, Rules
+from search.rules import Boost, NamedRules, RuleReport, Rules
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
@@ -134,7 +134,7 @@ def test_hits_have_the_score_with_boosts_and_the_score_without():
     rules = Rules(boosts=(Boost(Equals("item_id", "b"), 0.1),))
     order = np.arange(4)
     effects = RuleEffects(
-        ActiveRules.of(rules, CATALOGUE, None, 0),
+        ActiveRules.of([NamedRules(rules)], CATALOGUE, None, 0),
         rows=ints(2, 3, 1, 0),
         scores=np.array([3.25, 0.25, 0.225, 0]),
         base_scores=np.array([3.25, 0.25, 0.125, 0]),

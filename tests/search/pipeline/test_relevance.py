@@ -126,6 +126,15 @@ def test_nothing_fits_a_query_of_unknown_words_and_the_results_are_kept(calibrat
     assert not calibrated.search(SearchRequest(QUERY)).nothing_fits
 
 
+def test_words_of_limits_and_exclusions_do_not_count_as_unknown(calibrated):
+    # Without the limit and the exclusion, all words are known; with them, only two of seven.
+    result = calibrated.search(SearchRequest("usb charger cheaper than 5000 without xylophones"))
+    assert result.interpretation.limits
+    assert result.interpretation.exclusions
+    assert not result.nothing_fits
+    assert result.hits[0].signals["known_words"] == 1.0
+
+
 def test_nothing_fits_if_no_item_passes_the_filter(calibrated):
     request = SearchRequest(QUERY, filter=Equals("brand", "Nobody"))
     assert calibrated.search(request).nothing_fits

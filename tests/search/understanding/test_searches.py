@@ -6,8 +6,10 @@ import pytest
 
 from bert.numerics import choose_numerics
 from catalog.items import Item
+from lexical.config import LexicalConfig
 from search.config import EngineConfig
 from search.engine import Engine
+from search.pipeline.rank import SIZE_WEIGHT
 from search.request import RerankRequest, RetrieveRequest, SearchRequest
 from search.understanding.interpretation import NOTHING, Understanding
 from tests.tiny import BY_SCORE, tiny_items, write_bundle, write_manifest
@@ -173,4 +175,21 @@ def test_the_sizes_of_a_query_add_to_the_scores_of_items_that_have_them(engine):
     has_size = index.scores({size: 1.0}, rows) > 0
     assert has_size.any()
     assert not has_size.all()
-    assert list(gains.values()) == pytest.approx(has_size.astype(float).tolist(), abs=1e-5)
+    assert list(gains.values()) == pytest.approx((SIZE_WEIGHT * has_size).tolist(), abs=1e-5)
+
+
+def test_stop_words_are_those_of_the_bundles_language_if_the_request_has_none(tmp_path):
+    for language, left_out in (("en", ("the",)), ("de", ("die",))):
+        directory = tmp_path / language
+        config = LexicalConfig(default_language=language)
+        write_bundle(directory, tiny_items(), choose_numerics(), lexical=config)
+        found = (
+            Engine.load(directory, BY_SCORE).search(SearchRequest("charger the die")).interpretation
+        )
+        assert found.stop_words == left_out
+
+
+def test_the_uncorrected_text_has_neither_limits_nor_exclusions(engine):
+    found = engine.search(SearchRequest("over-ear headphnes under 50 without wires")).interpretation
+    assert found.text == "over-ear headphones"
+    assert found.uncorrected == "over-ear headphnes"

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from behaviour.log import format as events
+from behaviour.log.event_log import EventLog
 from bert.numerics import choose_numerics
 from live import bundle_store
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig
-from live.log.high_water_mark import FILE as MARK
-from live.log.reading import FILE
+from live.log.reading import FILE, MARK
 from live.log.write_ahead_log import Write, WriteLog
 from search.bundle import Manifest
 from search.bundle import manifest as bundle
@@ -25,6 +26,7 @@ from server.__main__ import main
 from server.cli.check import CheckConfig
 from server.cli.check import check as run_check
 from server.config import ServerConfig
+from tests.behaviour.examples import random_events
 from tests.server.conftest import Running
 from tests.tiny import tiny_items, write_bundle
 from towers.index import IndexConfig
@@ -83,7 +85,7 @@ def test_a_sound_bundle_and_state_are_described_and_left_as_they_are(
     of = Manifest.read(tiny_bundle).bundle_id
     assert said.splitlines() == [
         f"bundle {tiny_bundle}: valid, {of}, 48 items, answers its golden queries",
-        f"log {Manifest.read(built).state['log']}: valid, 5 writes, 4 items written",
+        f"log {Manifest.read(built).state['log']}: valid, 5 writes, 4 items written, 0 curations",
         f"{built}: valid, all writes up to 2",
         f"a start begins with {built}, and takes 2 items from the log, written in 3 writes after 2",
     ]
@@ -223,3 +225,16 @@ def test_a_state_that_a_server_uses_is_checked_beside_it(
         code, said, _ = check("--state", state, "--quick")
     assert code == 0
     assert "takes 2 items from the log" in said
+
+
+def test_the_event_log_is_checked_too(check: Check, state: Path) -> None:
+    with EventLog.open(state) as log:
+        log.append([random_events(0, 12)])
+        code, said, complaints = check("--state", state, "--quick")
+        assert (code, complaints) == (0, "")
+        assert said.splitlines()[-1] == "event log: valid, 12 events"
+    file = state / events.DIRECTORY / events.FILE
+    file.write_bytes(file.read_bytes()[:5_000])
+    code, _, complaints = check("--state", state, "--quick")
+    assert code == 2
+    assert complaints.startswith(f"error: {file}: is damaged")

@@ -94,6 +94,7 @@ def test_what_rules_did_is_told_by_kind() -> None:
         PinProblem.UNKNOWN_ITEM: rules_pb2.PIN_PROBLEM_UNKNOWN_ITEM,
         PinProblem.FILTERED_OUT: rules_pb2.PIN_PROBLEM_FILTERED_OUT,
         PinProblem.EXCLUDED: rules_pb2.PIN_PROBLEM_EXCLUDED,
+        PinProblem.REPLACED: rules_pb2.PIN_PROBLEM_REPLACED,
     }
     assert set(problems) == {None, *PinProblem}
     for problem, value in problems.items():

@@ -163,12 +163,20 @@ def test_health_and_reflection_need_no_token(server: Any) -> None:
 def test_every_method_of_the_contract_has_its_role() -> None:
     methods = {name: role for name, role in ROLES.items() if name.startswith("/shortlist.v1.")}
     catalog, admin = "/shortlist.v1.CatalogService/", "/shortlist.v1.AdminService/"
-    writing = {catalog + name for name in ("UpsertItems", "DeleteItems")}
+    curation, people = "/shortlist.v1.CurationService/", "/shortlist.v1.RecommendService/"
+    writing = {
+        *(catalog + name for name in ("UpsertItems", "DeleteItems")),
+        *(curation + name for name in ("SetCuration", "DeleteCuration", "UndoCuration")),
+        *(people + name for name in ("DeleteUser", "SetOptOut", "JoinSession")),
+    }
     operating = {admin + name for name in ("GetStatus", "LoadBundle", "RollBack")}
     assert {name for name, role in methods.items() if role is Role.WRITE} == writing
     assert {name for name, role in methods.items() if role is Role.ADMIN} == operating
     reading = {name for name, role in methods.items() if role is Role.READ}
-    assert reading == set(methods) - writing - operating
+    feedback = "/shortlist.v1.FeedbackService/"
+    recording = {feedback + name for name in ("RecordEvents", "StreamEvents")}
+    assert {name for name, role in methods.items() if role is Role.RECORD} == recording
+    assert reading == set(methods) - writing - operating - recording
     assert {"/shortlist.v1.SearchService/Search", f"{catalog}GetItem"} <= reading
 
 

@@ -12,7 +12,13 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from base.errors import RequestError
+from behaviour.log.writer import ClosedLogError
 from live.errors import ClosedError, ReadOnlyError
+from live.log.curations import (
+    NothingToUndoError,
+    RevisionMismatchError,
+    UnknownCurationError,
+)
 from live.log.write_ahead_log import LogError
 from search.errors import DeadlineExceededError, NotSupportedError, UnknownItemsError
 from server.auth.tokens import Role, RoleMissingError, UnauthenticatedError
@@ -49,7 +55,11 @@ EXPECTED = {
     "no role": (RoleMissingError(Role.WRITE), Code.PERMISSION_DENIED, "ROLE_MISSING"),
     "read only": (ReadOnlyError(), Code.FAILED_PRECONDITION, "READ_ONLY"),
     "disk": (LogError("/var/secret: is full"), Code.UNAVAILABLE, "DISK_FAILED"),
+    "no curation": (UnknownCurationError("x-1"), Code.NOT_FOUND, "UNKNOWN_CURATION"),
+    "changed": (RevisionMismatchError(7), Code.ABORTED, "REVISION_MISMATCH"),
+    "first version": (NothingToUndoError(), Code.FAILED_PRECONDITION, "NOTHING_TO_UNDO"),
     "closed": (ClosedError("no more writes"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
+    "closed log": (ClosedLogError("no more events"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "stopping": (StoppingError("going down"), Code.UNAVAILABLE, "SHUTTING_DOWN"),
     "fault": (KeyError("a secret"), Code.INTERNAL, "INTERNAL_FAULT"),
 }
@@ -124,7 +134,7 @@ def test_each_error_has_one_error_info_and_names_the_field_at_fault(
     assert len(infos) == 1
     info = ErrorInfo.FromString(infos[0].value)
     assert info.domain == "shortlist"
-    metadata = {"fault": {"error_id"}, "no role": {"role"}}
+    metadata = {"fault": {"error_id"}, "no role": {"role"}, "changed": {"revision"}}
     assert set(info.metadata) == metadata.get(name, set())
     at_fault = name in ("field", "token", "old token", "long problem")
     assert len(error.field_violations) == at_fault

@@ -137,8 +137,8 @@ def test_the_log_names_the_bundle_that_answered_not_its_successor(
     class Overtaken(Engine):
         """An engine that another bundle replaces during a search."""
 
-        def search(self, request: SearchRequest, on_recalled: Any = None) -> SearchResult:
-            result = super().search(request, on_recalled)
+        def search(self, request: SearchRequest, *given: Any, **options: Any) -> SearchResult:
+            result = super().search(request, *given, **options)
             loaded.append(load(server, recall_bundle))
             return result
 

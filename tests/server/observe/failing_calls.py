@@ -21,7 +21,7 @@ SECRETS = ("zanzibar", "plumbus", "hush-17", "Geheimnis")
 class BrokenEngine(Engine):
     """An engine whose searches fail with the private words of the request."""
 
-    def search(self, request: SearchRequest, on_recalled: Any = None) -> SearchResult:  # noqa: ARG002
+    def search(self, request: SearchRequest, *_: Any, **__: Any) -> SearchResult:
         raise ValueError(f"cannot search {request}")
 
 

@@ -262,10 +262,10 @@ def test_a_call_is_a_span_of_the_callers_trace_with_one_per_stage(
 class LeftAfterRecall(Engine):
     """An engine whose callers leave after recall."""
 
-    def search(self, request: SearchRequest, on_recalled: Any = None) -> SearchResult:  # noqa: ARG002
+    def search(self, request: SearchRequest, *_: Any, **options: Any) -> SearchResult:
         caller = current_context()
         assert caller is not None
-        return super().search(request, lambda _: caller.cancel())
+        return super().search(request, lambda _: caller.cancel(), **options)
 
 
 def test_stages_of_a_call_without_an_answer_are_counted_and_traced(

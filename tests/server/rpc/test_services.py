@@ -82,5 +82,10 @@ def test_a_servicer_that_lacks_a_method_cannot_be_served(observed: Running) -> N
 
 def test_model_work_is_queued_and_nothing_else_is() -> None:
     queueing = {name.rpartition("/")[0].rpartition(".")[2] for name in QUEUED}
-    assert queueing == {"SearchService", "RetrievalService", "RerankService"}
+    assert queueing == {
+        "SearchService",
+        "RetrievalService",
+        "RerankService",
+        "RecommendService",
+    }
     assert {ROLES[name] for name in QUEUED} == {Role.READ}

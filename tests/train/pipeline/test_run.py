@@ -31,12 +31,12 @@ from towers.index import open_queries
 from towers.saving import load_towers
 from towers.vectors import Bfloat16Vectors, open_vectors
 from train.cli.main import main
+from train.data.vectors import write_vectors
 from train.evaluation.evaluate import collect_runs, evaluate
 from train.evaluation.report import judged_queries
 from train.pipeline.run import TrainingRun
 from train.pipeline.steps import TrainingStep
 from train.pipeline.towers import IN_BATCH_LOSS
-from train.pipeline.vectors import write_vectors
 
 ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
@@ -66,6 +66,9 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.built_from["dataset"] == "demo"
     assert manifest.built_from["config"]["towers"]["dim"] == 32
     assert manifest.reports["index"]["items"] == 300
+    assert manifest.reports["behaviour"]["events"] > 0
+    assert {"also_bought", "history", "popular", "repeat"} < set(manifest.channels)
+    assert "behaviour/also_bought.npz" in manifest.files
     index = built / "bundle" / "index"
     tuned, measured = open_queries(index), open_held_out(index)
     assert len(measured)
@@ -81,14 +84,8 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
         path.name for path in (built / "runs").iterdir()
     }
     names = {path.name for path in (built / "steps").iterdir()}
-    assert names == {
-        "towers",
-        "index",
-        "mine",
-        "rerank",
-        "suggest",
-        "people",
-    }  # and no unfinished step
+    # No step is unfinished.
+    assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour", "people"}
     assert not list((built / "bundle").rglob("step.json"))
 
 
@@ -294,20 +291,33 @@ def test_items_alone_build_a_bundle_of_one_stage(dataset, flags, tmp_path, capfd
     assert not (tmp_path / "out" / "evaluation.json").exists()
 
 
-def test_synonyms_are_in_the_bundle_and_a_change_builds_only_the_bundle_again(
+def pinned(item_id: str) -> str:
+    """Return a line of `rules.jsonl` that pins an item to the first position."""
+    rules = {"pins": [{"item_id": item_id, "position": 1}]}
+    return json.dumps({"id": "r", "queries": ["USB c charger"], "rules": rules}) + "\n"
+
+
+def test_synonyms_and_rules_are_in_the_bundle_and_a_change_builds_only_the_bundle_again(
     dataset, flags, tmp_path, capfd
 ):
     data, out = dataset(items=ITEMS), tmp_path / "out"
     (data / "synonyms.txt").write_text("plug, charger\nfoo\n")
+    (data / "rules.jsonl").write_text("\n{}\n")
     assert main(flags(data, out)) == 2
     assert "synonyms.txt, line 2: has only one phrase" in capfd.readouterr().err
+    (data / "synonyms.txt").unlink()
+    assert main(flags(data, out)) == 2
+    assert "rules.jsonl, line 2: id: is missing; add it" in capfd.readouterr().err
     assert not (out / "steps").exists()
-    steps = set[int]()
-    for rules in ("plug, charger\n", "plug => cable\n"):
-        (data / "synonyms.txt").write_text(rules)
+    steps, last = set[int](), [item["item_id"] for item in ITEMS][-2:]
+    for synonyms, item_id in (("plug, charger\n", last[0]), ("plug => cable\n", last[1])):
+        (data / "synonyms.txt").write_text(synonyms)
+        (data / "rules.jsonl").write_text(pinned(item_id))
         assert main(["bundle", *flags(data, out)] if steps else flags(data, out)) == 0
         verify(out / "bundle")
-        assert (out / "bundle/understanding/synonyms.txt").read_text() == rules
+        assert (out / "bundle/understanding/synonyms.txt").read_text() == synonyms
+        found = Engine.load(out / "bundle", FLOAT32).search(SearchRequest("usb  c charger"))
+        assert (found.hits[0].item_id, found.interpretation.curation_id) == (item_id, "r")
         times = {path.stat().st_mtime_ns for path in (out / "steps").rglob("*")}
         assert steps in (set(), times)
         steps = times

@@ -8,7 +8,7 @@ import pytest
 from base.errors import InputError
 from behaviour.cases import cold_user_cases, window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 from train.evaluation.recommend.metrics import TargetRanks, recall
 from train.evaluation.recommend.systems import baselines
 from train.recommend.ranker import RankerFitConfig
@@ -35,7 +35,8 @@ def shop():
     rows = []
     for user in range(USERS):
         for session in range(8):
-            day = int(random.integers(0 if user < 70 else 75, DAYS))
+            # Users from 60 on are new on the days 20, 40, 60 and 80.
+            day = int(random.integers(0 if user < 60 else 20 * (user % 4 + 1), DAYS))
             for _ in range(4):
                 item = int(random.integers(ITEMS // TASTES)) * TASTES + user % TASTES
                 rows.append((user, item, day, session))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Float32, Float64, Int64, Shaped
+from jaxtyping import Float32, Float64, Int64, Shaped
 from scipy import sparse
 from scipy.special import gammaln
 
@@ -152,7 +152,7 @@ def novelty(
 
 
 def _ratio(
-    top: Float[np.ndarray, " users"], bottom: Shaped[np.ndarray, " users"]
+    top: Shaped[np.ndarray, " users"], bottom: Shaped[np.ndarray, " users"]
 ) -> Float64[np.ndarray, " users"]:
     """Divide; NaN where the divisor is 0."""
     return np.asarray(np.divide(top, bottom, out=np.full(len(top), np.nan), where=bottom > 0))

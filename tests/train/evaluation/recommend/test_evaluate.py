@@ -58,7 +58,7 @@ def run(data, **changes):
 
 
 def test_every_case_has_all_systems_and_the_stages_beat_popularity(data):
-    reports = run(data, seeds=2, cold_items=0.2)
+    reports = run(data, cold_items=0.2)
     assert list(reports) == [
         *(f"{basket}, new items" for basket in ("first basket", "window")),
         *(f"new users after {count} items" for count in range(4)),

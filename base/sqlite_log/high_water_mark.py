@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from base.atomic_files import sync
-from base.sqlite_log.file import LogError
+from base.sqlite_log.file import LogError, LogFile
 from base.sqlite_log.statements import digest
-
-FILE = "writes.mark"
 
 _READS = 3  # a reader may see half of a line that another process is just writing
 
@@ -85,3 +83,19 @@ class MarkFile:
             os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
+
+
+def lost(file: LogFile, path: Path, mark: HighWaterMark, last: int) -> LogError:
+    """Return the error for a log that lacks acknowledged writes.
+
+    Args:
+        file: The log's file.
+        path: The file of the mark.
+        mark: The last acknowledged write.
+        last: Sequence number of the last write that the log has; 0 if another log replaced it.
+    """
+    return LogError(
+        f"{file.path}: has {last:,} of {mark.sequence:,} acknowledged writes (lost: "
+        f"{mark.sequence - last:,}); restore the log from a copy, or remove {path} to go on "
+        "without the lost writes"
+    )

@@ -1,0 +1,269 @@
+"""Counters of events: per item, per query and item, and per person.
+
+**Decay.** An event of age t counts 2^(-t / half-life). The tables store each event with the weight
+2^((time - landmark) / half-life), and divide by the weight of now when they are read ("forward
+decay", Cormode et al., ICDE 2009). So late events are exact, and no counter changes with time.
+
+**Position bias.** Shoppers look at the first positions of a list more often than at later ones. By
+the examination hypothesis (Craswell et al., WSDM 2008), P(click) = theta_k · a: the probability
+that a shopper looks at position k, times the attractiveness of the item for the query. Impressions
+therefore count as examinations: an impression at position k counts theta_k. The rate of clicks per
+examination is the estimate of `a` ("clicks over expected clicks", Zhang and Jones, WWW 2007).
+
+`theta` is estimated from pairs of a query and an item that were shown at several positions, because
+the pair's attractiveness is the same there ("intervention harvesting", Agarwal et al., WSDM 2019).
+The number of clicks of pair u at position k is taken as Poisson with mean theta_k · a_u ·
+impressions_uk. Two steps alternate until theta stays the same:
+
+    a_u = clicks_u / Σ_k theta_k · impressions_uk
+    theta_k = (clicks_k + prior · theta0_k) / (Σ_u a_u · impressions_uk + prior)
+
+The prior of theta_k is a gamma distribution around theta0_k = 1 / k (Joachims et al., WSDM 2017).
+theta_1 is 1.
+
+**Smoothing.** The rate of an item is (outcomes + s · mean) / (examinations + s), where `mean` is
+the rate over all items. The rate of a query and an item is smoothed towards the rate of the item.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float64
+
+from behaviour.config import CounterConfig
+from behaviour.counter_table import CounterTable
+from behaviour.events import DAY
+from behaviour.histories import person_key
+from behaviour.log.format import StoredEvent
+from catalog.events import EVENT_TYPES
+from catalog.item_text import normalise_query
+
+POSITIONS = 20  # positions with a theta of their own; later positions share one
+
+_TYPES = {name: column for column, name in enumerate(EVENT_TYPES)}
+_IMPRESSION, _CLICK = _TYPES["impression"], _TYPES["click"]
+_FIRST = len(EVENT_TYPES)  # column of impressions without a position; then positions 1, 2, …
+_LATER = _FIRST + POSITIONS + 1  # column of impressions at later positions
+_COLUMNS = _LATER + 1
+# theta of each column of impressions before clicks are known; 1 for impressions without a position
+_PRIOR = np.array([1.0, *(1 / np.arange(1.0, POSITIONS + 2))])
+_PRIOR_CLICKS = 10.0  # weight of the prior of theta, in expected clicks at theta = 1
+_STEPS = 200  # maximum number of alternations
+_CLOSE = 1e-5  # largest change of theta at which the alternation ends
+_LARGEST_EXPONENT = 200.0  # the landmark moves before weights exceed 2^200
+_AT_A_TIME = 256  # number of events that are added while readers wait
+_MOST_CLICKED = 100_000  # number of pairs from which theta is estimated
+
+_normalised = lru_cache(maxsize=10_000)(normalise_query)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Decayed counts of some items, pairs or people."""
+
+    types: Float64[np.ndarray, "rows types"]  # events by type, in the order of EVENT_TYPES
+    examined: Float64[np.ndarray, " rows"]  # expected number of shoppers who looked
+
+    def of(self, event_type: str) -> Float64[np.ndarray, " rows"]:
+        """Return the counts of one type."""
+        counts: Float64[np.ndarray, " rows"] = self.types[:, _TYPES[event_type]]
+        return counts
+
+
+class Counters:
+    """The counters. One thread adds events; a short lock lets other threads read."""
+
+    def __init__(
+        self, config: CounterConfig | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        """Start without events; `clock` returns the seconds since 1970."""
+        self._config = config or CounterConfig()
+        self._clock = clock
+        self._half_life = self._config.half_life_days * DAY
+        self._lock = threading.Lock()
+        self._items = CounterTable(_COLUMNS, self._config.max_items)
+        self._pairs = CounterTable(_COLUMNS, self._config.max_pairs)
+        self._people = CounterTable(_FIRST, self._config.max_people)
+        self._total = np.zeros(_COLUMNS)
+        self._clicks = np.zeros(_COLUMNS)  # clicks by position, in the columns of impressions
+        self._theta = _PRIOR.copy()
+        self._landmark = int(clock() * 1e6)
+
+    def add(self, events: Sequence[StoredEvent]) -> None:
+        """Count events of the log."""
+        self._count(events, add=True)
+
+    def remove(self, events: Sequence[StoredEvent]) -> None:
+        """Subtract events that were added, such as those of an erased user."""
+        self._count(events, add=False)
+
+    def join(self, session_id: str, user_id: str) -> None:
+        """Add the counts of a session to those of its user."""
+        with self._lock:
+            self._people.merge(person_key(None, session_id), person_key(user_id, None))
+
+    def forget(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
+        """Remove the counts of a user and of sessions; the counts of items stay."""
+        with self._lock:
+            self._people.pop(person_key(user_id, None))
+            for session_id in session_ids:
+                self._people.pop(person_key(None, session_id))
+
+    def items(self, item_ids: Sequence[str]) -> Counts:
+        """Return the counts of items, in the order of the ids; zeros for unknown items."""
+        return self._read(self._items, item_ids)
+
+    def pairs(self, query: str, item_ids: Sequence[str]) -> Counts:
+        """Return the counts of a query with each of some items."""
+        text = _normalised(query)
+        return self._read(self._pairs, [(text, item_id) for item_id in item_ids])
+
+    def person(self, user_id: str | None = None, session_id: str | None = None) -> Counts:
+        """Return the counts of a user, or of a session without a user: one row, unexamined."""
+        with self._lock:
+            types = self._people.of([person_key(user_id, session_id)])
+        return Counts(types * self._decay(), np.zeros(1))
+
+    def rates(
+        self, item_ids: Sequence[str], outcome: str = "click", query: str | None = None
+    ) -> Float64[np.ndarray, " items"]:
+        """Return the smoothed number of outcomes per examination, at most 1.
+
+        Args:
+            item_ids: The items.
+            outcome: A type of event, such as "click" or "purchase".
+            query: The query, for rates of the query with each item; None for rates of the items.
+        """
+        with self._lock:
+            total, theta = self._total.copy(), self._theta
+        examined = total[_FIRST:] @ theta
+        mean = min(total[_TYPES[outcome]] / examined, 1.0) if examined > 0 else 0.0
+        rates = self._smoothed(self.items(item_ids), outcome, np.full(len(item_ids), mean))
+        if query is not None:
+            rates = self._smoothed(self.pairs(query, item_ids), outcome, rates)
+        return rates
+
+    def popular(self, weights: Mapping[str, float], limit: int) -> list[tuple[str, float]]:
+        """Return the items with the largest weighted sums of counts, best first.
+
+        Args:
+            weights: The weight of each type of event.
+            limit: Maximum number of items. Items with a sum of 0 or less are left out.
+        """
+        by_type = np.array([weights.get(name, 0.0) for name in EVENT_TYPES])
+        with self._lock:
+            sums = self._items.values[:, :_FIRST] @ by_type
+            best = np.argsort(-sums, kind="stable")[:limit]
+            keys = [str(self._items.keys[row]) for row in best.tolist()]
+        scores = (sums[best] * self._decay()).tolist()
+        return [(key, score) for key, score in zip(keys, scores, strict=True) if score > 0]
+
+    @property
+    def examination(self) -> Float64[np.ndarray, " positions"]:
+        """The estimated probability that a shopper looks at position 1, 2, …, relative to 1.
+
+        The last entry is for all positions after POSITIONS.
+        """
+        return self._theta[1:].copy()
+
+    def refresh(self) -> None:
+        """Estimate again how many shoppers look at each position."""
+        with self._lock:
+            clicked = np.flatnonzero(self._pairs.values[:, _CLICK] > 0)
+            if len(clicked) > _MOST_CLICKED:
+                order = np.argsort(-self._pairs.values[clicked, _CLICK], kind="stable")
+                clicked = clicked[order[:_MOST_CLICKED]]
+            pairs = self._pairs.values[clicked]
+            clicks_at = self._clicks[_FIRST:].copy()
+        decay = self._decay()
+        self._theta = _estimate(
+            pairs[:, _FIRST:] * decay, pairs[:, _CLICK] * decay, clicks_at * decay, self._theta
+        )
+
+    def _smoothed(
+        self, counts: Counts, outcome: str, prior: Float64[np.ndarray, " rows"]
+    ) -> Float64[np.ndarray, " rows"]:
+        strength = self._config.smoothing
+        rates = (counts.of(outcome) + strength * prior) / (counts.examined + strength)
+        smoothed: Float64[np.ndarray, " rows"] = np.minimum(rates, 1.0)
+        return smoothed
+
+    def _read(self, table: CounterTable, keys: Sequence[object]) -> Counts:
+        with self._lock:
+            numbers = table.of(keys)
+        numbers *= self._decay()
+        return Counts(numbers[:, :_FIRST], numbers[:, _FIRST:] @ self._theta)
+
+    def _decay(self) -> float:
+        """Return the factor by which stored numbers count now."""
+        decay: float = 2.0 ** ((self._landmark - self._clock() * 1e6) / self._half_life)
+        return decay
+
+    def _count(self, events: Sequence[StoredEvent], *, add: bool) -> None:
+        for start in range(0, len(events), _AT_A_TIME):
+            with self._lock:
+                for stored in events[start : start + _AT_A_TIME]:
+                    self._count_one(stored, add=add)
+
+    def _count_one(self, stored: StoredEvent, *, add: bool) -> None:
+        event = stored.event
+        exponent = (event.time - self._landmark) / self._half_life
+        if exponent > _LARGEST_EXPONENT:
+            self._move_landmark(event.time, exponent)
+            exponent = 0.0
+        weight, kind = 2.0**exponent, _TYPES[event.type]
+        place = _FIRST if event.position is None else min(_FIRST + event.position, _LATER)
+        columns = (kind, place) if kind == _IMPRESSION else (kind,)
+        person = person_key(stored.user_id, event.session_id)
+        put = CounterTable.add if add else CounterTable.subtract
+        put(self._items, event.item_id, weight, *columns)
+        shown = kind in (_IMPRESSION, _CLICK) and event.position is not None
+        if event.query or shown:
+            put(self._pairs, (_normalised(event.query or ""), event.item_id), weight, *columns)
+        if person is not None:
+            put(self._people, person, weight, kind)
+        signed = weight if add else -weight
+        for column in columns:
+            self._total[column] = max(self._total[column] + signed, 0.0)
+        if kind == _CLICK:
+            self._clicks[place] = max(self._clicks[place] + signed, 0.0)
+
+    def _move_landmark(self, to: int, exponent: float) -> None:
+        factor = 2.0**-exponent
+        for table in (self._items, self._pairs, self._people):
+            table.scale(factor)
+        self._total *= factor
+        self._clicks *= factor
+        self._landmark = to
+
+
+def _estimate(
+    impressions: Float64[np.ndarray, "pairs places"],
+    clicks: Float64[np.ndarray, " pairs"],
+    clicks_at: Float64[np.ndarray, " places"],
+    theta: Float64[np.ndarray, " places"],
+) -> Float64[np.ndarray, " places"]:
+    """Return theta of each place (without a position, 1, 2, …, later); see the module's formulas.
+
+    Args:
+        impressions: Impressions of each pair at each place.
+        clicks: Clicks of each pair.
+        clicks_at: Clicks at each place.
+        theta: The theta to start from.
+    """
+    known = impressions.sum(1) > 0
+    impressions, clicks = impressions[known], clicks[known]
+    for _ in range(_STEPS):
+        attractive = clicks / (impressions @ theta)
+        expected = attractive @ impressions
+        new = (clicks_at + _PRIOR_CLICKS * _PRIOR) / (expected + _PRIOR_CLICKS)
+        new /= new[1]
+        new[0] = 1.0
+        change, theta = np.abs(new - theta).max(), new
+        if change < _CLOSE:
+            break
+    return theta

@@ -1,0 +1,214 @@
+"""Feedback: the event log of a server, with the counters and histories that follow from it.
+
+One thread writes. It adds each event to the counters and histories after the event is durable, and
+before the event is acknowledged. So a request that begins after the acknowledgement sees the event.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from itertools import islice
+from pathlib import Path
+
+from behaviour.config import FeedbackConfig
+from behaviour.counters import Counters
+from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
+from behaviour.histories import Histories
+from behaviour.log.event_log import Appended, EventLog
+from behaviour.log.format import StoredEvent, without_person
+from behaviour.log.writer import Writer
+
+logger = logging.getLogger(__name__)
+
+_AT_A_TIME = 5_000  # number of events that are read from the log at a time
+
+
+class Feedback:
+    """Records events, and keeps what follows from them. Safe to use from several threads.
+
+    Attributes:
+        config: The settings.
+        counters: Counts of items, of queries and items, and of people.
+        histories: The latest events of people.
+    """
+
+    def __init__(
+        self,
+        log: EventLog,
+        config: FeedbackConfig | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        """Read the log, and start to take events.
+
+        Args:
+            log: The event log; `close` closes it.
+            config: The settings; None for the defaults.
+            clock: Returns the seconds since 1970.
+        """
+        self.config = config or FeedbackConfig()
+        self._log = log
+        self._clock = clock
+        self.counters = Counters(self.config.counters, clock)
+        self.histories = Histories(self.config.history_events, self.config.max_history_events)
+        self._expired_at = 0  # time of the last check for old events, in microseconds since 1970
+        self._expire()
+        self._replay()
+        self._writer = Writer(
+            self._append,
+            self.maintain,
+            transaction_events=self.config.transaction_events,
+            queued_events=self.config.queued_events,
+            gather_seconds=self.config.gather_seconds,
+            maintain_seconds=self.config.refresh_seconds,
+        )
+
+    @classmethod
+    def open(cls, state: Path, config: FeedbackConfig | None = None) -> "Feedback":
+        """Open the event log in a state directory; create it if need be.
+
+        Raises:
+            InputError: another process uses the log, or it cannot be read or written, is damaged,
+                or has lost events.
+        """
+        log = EventLog.open(state)
+        try:
+            return cls(log, config)
+        except BaseException:
+            log.close()
+            raise
+
+    @property
+    def sequence(self) -> int:
+        """Sequence number of the last durable event; 0 before the first event."""
+        return self._log.sequence
+
+    def record(self, events: Sequence[Event]) -> "Future[Appended] | None":
+        """Queue the events of one call; return None if too many events wait.
+
+        The future is done once the events are durable and counted. Its exception is LogError if the
+        disk fails. It is safe to record the same events again.
+
+        Raises:
+            RequestError: an event breaks a limit; none of the events is recorded.
+            ClosedLogError: after `close`.
+        """
+        check_events(events, self._now() + MAX_EARLY)
+        return self._writer.append(events)
+
+    def join_session(self, session_id: str, user_id: str) -> "Future[None]":
+        """Make the earlier and later events of a session those of a user.
+
+        The future's exception is RequestError if the session was joined to another user.
+
+        Raises:
+            RequestError: an id is empty or too long.
+            ClosedLogError: after `close`.
+        """
+        check_person(session_id, "session_id")
+        check_person(user_id, "user_id")
+
+        def join() -> None:
+            self._log.join(session_id, user_id, self._now())
+            self.counters.join(session_id, user_id)
+            self.histories.join(session_id, user_id)
+            if self._log.has_opted_out(user_id):
+                self._forget(user_id)
+
+        return self._writer.run(join)
+
+    def opt_out(self, user_id: str, opted_out: bool = True) -> "Future[None]":
+        """Drop all later events of a user, and forget the user's history; or keep events again.
+
+        Events that were recorded before stay in the log until `erase_user`. They no longer count
+        for the user.
+
+        Raises:
+            RequestError: the id is empty or too long.
+            ClosedLogError: after `close`.
+        """
+        check_person(user_id, "user_id")
+
+        def record() -> None:
+            self._log.opt_out(user_id, opted_out)
+            if opted_out:
+                self._forget(user_id)
+
+        return self._writer.run(record)
+
+    def has_opted_out(self, user_id: str) -> bool:
+        """Return whether events of a user are dropped."""
+        return self._log.has_opted_out(user_id)
+
+    def erase_user(self, user_id: str) -> "Future[int]":
+        """Remove a user from the log, the counters and the histories.
+
+        The future's result is the number of removed events. When it is done, no file of the log has
+        the user's id. All other jobs wait meanwhile, because the file is rewritten.
+
+        Raises:
+            RequestError: the id is empty or too long.
+            ClosedLogError: after `close`.
+        """
+        check_person(user_id, "user_id")
+
+        def erase() -> int:
+            removed = self._log.remove_user(user_id)
+            self.counters.remove(removed)
+            self._forget(user_id, {e.event.session_id for e in removed if e.event.session_id})
+            self._log.rewrite()
+            return len(removed)
+
+        return self._writer.run(erase)
+
+    def maintain(self) -> None:
+        """Remove old events, and estimate again how many shoppers look at each position."""
+        self._expire()
+        self.counters.refresh()
+
+    def close(self) -> None:
+        """Finish the queued jobs and close the log."""
+        self._writer.close()
+        self._log.close()
+
+    def _now(self) -> int:
+        return int(self._clock() * 1e6)
+
+    def _append(self, calls: Sequence[Sequence[Event]]) -> list[Appended]:
+        outcomes, new = self._log.append(calls, self._earliest())
+        self.counters.add(new)
+        self.histories.add(new)
+        return outcomes
+
+    def _forget(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
+        self.counters.forget(user_id, session_ids)
+        self.histories.remove(user_id, session_ids)
+
+    def _earliest(self) -> int:
+        """Return the time of the earliest event to keep, in microseconds since 1970."""
+        days = self.config.retention_days
+        return int(self._now() - days * DAY) if days else 0
+
+    def _expire(self) -> None:
+        """Remove old events, at most once an hour."""
+        now, earliest = self._now(), self._earliest()
+        if earliest <= 0 or now < self._expired_at + DAY // 24:
+            return
+        self._expired_at = now
+        if removed := self._log.expire(earliest):
+            logger.info("events expired: events=%d", removed)
+        self.histories.expire(earliest)
+
+    def _replay(self) -> None:
+        """Count the events of the log."""
+        stored = map(self._anonymous, self._log.events())
+        while events := list(islice(stored, _AT_A_TIME)):
+            self.counters.add(events)
+            self.histories.add(events)
+        for session_id, user_id in self._log.sessions():
+            self.histories.join(session_id, user_id)
+        self.counters.refresh()
+
+    def _anonymous(self, stored: StoredEvent) -> StoredEvent:
+        """Return an event without its person if the user opted out."""
+        return without_person(stored) if self._log.has_opted_out(stored.user_id) else stored

@@ -1,0 +1,134 @@
+"""Histories: the latest events of each user and of each anonymous session.
+
+One thread adds events. Other threads read without a lock: a history is a tuple, and each new event
+replaces the tuple by a longer one.
+"""
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from behaviour.log.format import StoredEvent
+
+# Impressions are left out: they say what the shop did, and there are ten of them per search.
+_LEFT_OUT = frozenset({"impression"})
+
+
+class PastEvent(NamedTuple):
+    """One event of a history. Events are ordered by time, then by sequence number."""
+
+    time: int  # microseconds since 1970
+    sequence: int  # sequence number of the event in the log
+    type: str
+    item_id: str
+    price: float | None
+    quantity: float | None
+
+
+def person_key(user_id: str | None, session_id: str | None) -> str | None:
+    """Return the key of a user, or of a session without a user; None without both."""
+    if user_id is not None:
+        return f"user {user_id}"
+    return None if session_id is None else f"session {session_id}"
+
+
+class Histories:
+    """The last events of people, oldest first, without impressions."""
+
+    def __init__(self, length: int, max_events: int) -> None:
+        """Start without events.
+
+        Args:
+            length: Largest number of events of one history.
+            max_events: Largest number of events in all histories. The histories of people who did
+                nothing for the longest time are left out.
+        """
+        self._length = length
+        self._max_events = max_events
+        self._count = 0
+        self._people: OrderedDict[str, tuple[PastEvent, ...]] = OrderedDict()
+        self._users: OrderedDict[str, str] = OrderedDict()  # joined session -> its user
+
+    def of(
+        self, user_id: str | None = None, session_id: str | None = None
+    ) -> tuple[PastEvent, ...]:
+        """Return a history, oldest event first; empty for unknown people.
+
+        Args:
+            user_id: The user; None for an anonymous session.
+            session_id: The session. With a user, the events of the session are added to those of
+                the user: the user may have logged in a moment ago.
+        """
+        joined = None if session_id is None else self._users.get(session_id)
+        user_id = user_id if user_id is not None else joined
+        keys = {person_key(user_id, None), person_key(None, session_id)} - {None}
+        parts = [self._people.get(key, ()) for key in sorted(filter(None, keys))]
+        if len(parts) < 2 or not all(parts):
+            return max(parts, key=len, default=())
+        return tuple(sorted(parts[0] + parts[1]))[-self._length :]
+
+    def add(self, events: Iterable[StoredEvent]) -> None:
+        """Add events of the log."""
+        for stored in events:
+            event = stored.event
+            key = person_key(stored.user_id, event.session_id)
+            if key is None or event.type in _LEFT_OUT:
+                continue
+            past = PastEvent(
+                event.time, stored.sequence, event.type, event.item_id, event.price, event.quantity
+            )
+            before = self._people.get(key, ())
+            if not before or before[-1] < past:
+                after = (*before, past)
+            else:  # the event came late
+                at = bisect_right(before, past)
+                after = (*before[:at], past, *before[at:])
+            self._set(key, after)
+
+    def join(self, session_id: str, user_id: str) -> None:
+        """Add the history of a session to the history of its user."""
+        self._users[session_id] = user_id
+        if len(self._users) > self._max_events:
+            self._users.popitem(last=False)
+        key = person_key(None, session_id)
+        assert key is not None
+        if moved := self._remove(key):
+            user = f"user {user_id}"
+            self._set(user, tuple(sorted((*self._people.get(user, ()), *moved))))
+
+    def remove(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
+        """Remove a user, the sessions that were joined to the user, and further sessions."""
+        joined = [session for session, user in self._users.items() if user == user_id]
+        for session_id in joined:
+            del self._users[session_id]
+        self._remove(f"user {user_id}")
+        for session_id in session_ids:
+            self._remove(f"session {session_id}")
+
+    def expire(self, earliest: int) -> None:
+        """Remove the events before a time, in microseconds since 1970."""
+        for key, events in list(self._people.items()):
+            if events[0].time < earliest:
+                self._set(key, tuple(event for event in events if event.time >= earliest))
+
+    def __len__(self) -> int:
+        """The number of people with a history."""
+        return len(self._people)
+
+    def _set(self, key: str, events: tuple[PastEvent, ...]) -> None:
+        events = events[-self._length :]
+        self._count += len(events) - len(self._people.get(key, ()))
+        if events:
+            self._people[key] = events
+            self._people.move_to_end(key)
+        else:
+            self._people.pop(key, None)
+        while self._count > self._max_events:
+            _, oldest = self._people.popitem(last=False)
+            self._count -= len(oldest)
+
+    def _remove(self, key: str) -> tuple[PastEvent, ...]:
+        events = self._people.pop(key, ())
+        self._count -= len(events)
+        return events

@@ -1,0 +1,1 @@
+"""Turn exports of shops and public datasets into a dataset directory."""

@@ -1,0 +1,1 @@
+"""Clean texts and values of exports."""

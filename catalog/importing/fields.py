@@ -1,0 +1,163 @@
+"""Read the cell of each rule into the value of its field."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from catalog.dataset.decimal_commas import NumberForms
+from catalog.importing.cleaning import values
+from catalog.importing.cleaning.html_text import plain_text
+from catalog.importing.rules import (
+    ATTRIBUTE,
+    ATTRIBUTES,
+    CONTEXT,
+    IMAGES,
+    LIST_PRICE,
+    SALE_END,
+    SALE_START,
+    Rule,
+)
+from catalog.schema import DATE, EVENTS, FLAG, ITEMS, JUDGMENTS, NUMBER, TEXT, TIME, WHOLE
+
+_TYPES = {c.name: c.type for schema in (EVENTS, JUDGMENTS, ITEMS) for c in schema.columns}
+PRICES = ("price", "sale_price", LIST_PRICE)
+_NUMERIC = {*PRICES, *(name for name, kind in _TYPES.items() if kind in (NUMBER, WHOLE))}
+_CODES = ("item_id", "group_id", "query_id", "session_id", "user_id")
+_LINKS = ("image_url", "url")
+# Fields whose values from several columns are joined. Other fields take the first value.
+_LISTS = frozenset(("identifiers", "categories", IMAGES))
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What decides how numbers and prices are read."""
+
+    decimal_comma: bool
+    currency: str  # of prices that name none; "": not known
+
+
+def is_numeric(rule: Rule) -> bool:
+    """Return whether the field of a rule is a number."""
+    return rule.target in _NUMERIC
+
+
+def add_number_forms(rule: Rule, cell: Any, forms: NumberForms) -> None:
+    """Take the form of a cell's number."""
+    if isinstance(cell, str) and cell not in rule.values:
+        try:
+            forms.add([values.price_parts(cell)[0]])
+        except ValueError:
+            return  # `read` reports the cell
+
+
+def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
+    """Read a cell, and add its value to the values of a row.
+
+    Args:
+        rule: Names the field.
+        cell: The cell, which is not blank.
+        reading: How to read numbers.
+        row: The values of the row so far, by field; changed. Attributes are a map from names to
+            lists of texts, and lists are Python lists.
+
+    Returns:
+        Whether the cell gave a value.
+
+    Raises:
+        ValueError: the cell has no value of the field's type; the message describes the value.
+    """
+    name = rule.target
+    if name == ATTRIBUTES:
+        return _read_attributes(rule, cell, row)
+    if name == CONTEXT:
+        row[name] = {label: texts[0] for label, texts in _named_texts(rule, cell) if texts}
+        return bool(row[name])
+    texts = _texts(rule, cell)
+    if name.startswith(ATTRIBUTE):
+        found = _add_attribute(row, name.removeprefix(ATTRIBUTE), map(plain_text, texts))
+    elif name in _LISTS:
+        several = [value for text in texts for value in _several(rule, text)]
+        row.setdefault(name, []).extend(several)
+        found = bool(several)
+    elif name == "description":
+        new = " ".join(filter(None, map(plain_text, texts)))
+        if new and new not in row.get(name, ""):
+            row[name] = f"{row[name]} {new}" if name in row else new
+        found = bool(new)
+    elif not texts or name in row:
+        found = False
+    elif name in PRICES:
+        row[name], currency = values.price(texts[0], reading.decimal_comma, reading.currency)
+        if currency:
+            row.setdefault("currency", currency)
+        found = True
+    else:
+        reader = _READERS.get(name) or _READERS[_TYPES[name]]
+        value = reader(texts[0], rule, reading)
+        found = value is not None and value != ""
+        if found:
+            row[name] = value
+    return found
+
+
+def _texts(rule: Rule, cell: Any) -> list[str]:
+    """Return the texts of a cell that are not blank, after the rule's split and table of values."""
+    texts = [part for text in values.texts(cell) for part in values.split(text, rule.split)]
+    if rule.values:
+        texts = [rule.values.get(text.strip(), text) for text in texts]
+    return [text for text in texts if text.strip()]
+
+
+def _read_attributes(rule: Rule, cell: Any, row: dict[str, Any]) -> bool:
+    found = False
+    for label, texts in _named_texts(rule, cell):
+        found |= _add_attribute(row, label, texts)
+    return found
+
+
+def _named_texts(rule: Rule, cell: Any) -> Iterator[tuple[str, list[str]]]:
+    """Yield the names of a map, each with its texts as plain text."""
+    if not isinstance(cell, Mapping):
+        raise ValueError("is not a map from names to values")
+    for name, value in cell.items():
+        if label := plain_text(str(name)):
+            yield label, [plain_text(text) for text in _texts(rule, value)]
+
+
+def _add_attribute(row: dict[str, Any], name: str, texts: Iterable[str]) -> bool:
+    new = [text for text in texts if text]
+    if new:
+        row.setdefault(ATTRIBUTES, {}).setdefault(name, []).extend(new)
+    return bool(new)
+
+
+def _several(rule: Rule, text: str) -> list[str]:
+    if rule.target == "categories":
+        return values.categories(text, rule.levels)
+    return [text.strip()] if rule.target == IMAGES else [values.code(text)]
+
+
+def _category(text: str, rule: Rule, _: Reading) -> str | None:
+    return next(iter(values.categories(text, rule.levels)), None)
+
+
+def _currency(text: str, _: Rule, reading: Reading) -> str | None:
+    return values.price(f"1 {plain_text(text)}", False, reading.currency)[1]
+
+
+# How the first text of a cell is read, by the name or the type of the field.
+_READERS: Mapping[Any, Callable[[str, Rule, Reading], Any]] = {
+    **dict.fromkeys(_CODES, lambda text, *_: values.code(text)),
+    **dict.fromkeys(_LINKS, lambda text, *_: text.strip()),
+    SALE_START: lambda text, *_: values.time(text),
+    SALE_END: lambda text, *_: values.end_of(text),
+    TIME: lambda text, *_: values.time(text),
+    "category": _category,
+    "currency": _currency,
+    "language": lambda text, *_: values.language(text),
+    TEXT: lambda text, *_: plain_text(text),
+    NUMBER: lambda text, _, reading: values.number(plain_text(text), reading.decimal_comma),
+    WHOLE: lambda text, _, reading: values.whole(plain_text(text), reading.decimal_comma),
+    FLAG: lambda text, *_: values.availability(text),
+    DATE: lambda text, *_: values.date(text),
+}

@@ -1,0 +1,36 @@
+"""Weights of the channels of recommendations, by surface and by what is known of the person."""
+
+from collections.abc import Mapping
+
+from search.people.person import Surface
+
+ALSO_BOUGHT = "also_bought"
+HISTORY = "history"
+POPULAR = "popular"
+REPEAT = "repeat"
+
+# The weights for a person with a long history. The scores of a channel are 1 at most.
+_KNOWN: Mapping[Surface, Mapping[str, float]] = {
+    Surface.HOME: {ALSO_BOUGHT: 1.0, HISTORY: 0.3, REPEAT: 1.0, POPULAR: 0.2},
+    Surface.PRODUCT: {ALSO_BOUGHT: 1.0, HISTORY: 1.0, POPULAR: 0.05},
+    Surface.BASKET: {ALSO_BOUGHT: 1.0, HISTORY: 0.2, REPEAT: 0.2, POPULAR: 0.05},
+    Surface.SIMILAR: {HISTORY: 1.0},
+    Surface.COMPLEMENTARY: {ALSO_BOUGHT: 1.0},
+}
+# The weight of popularity for an unknown person. It falls with each item that the person has shown
+# an interest in.
+_UNKNOWN_POPULAR = 1.0
+
+
+def channel_weights(surface: Surface, interests: int) -> dict[str, float]:
+    """Return the weight of each channel that takes part.
+
+    Args:
+        surface: Where the recommendations are shown.
+        interests: Number of items that the person has shown an interest in, and of items of the
+            request.
+    """
+    weights = dict(_KNOWN[surface])
+    if POPULAR in weights:
+        weights[POPULAR] = max(weights[POPULAR], _UNKNOWN_POPULAR / (1 + interests))
+    return weights

@@ -1,0 +1,1 @@
+"""The steps of a request that concern people: their history, recommendations and reasons."""

@@ -1,0 +1,90 @@
+"""Histories: the latest events of users and sessions."""
+
+import pytest
+
+from behaviour.histories import Histories
+from tests.behaviour.examples import MICROSECONDS, event, random_events, stored
+
+
+def items(histories: Histories, *person) -> list[str]:
+    return [past.item_id for past in histories.of(*person)]
+
+
+def views(person: str, *item_ids: str, first: int = 1, **fields):
+    events = [
+        event(f"{person}{n}", "view", i, time=MICROSECONDS + n, **fields)
+        for n, i in enumerate(item_ids, first)
+    ]
+    return stored(events)
+
+
+def test_a_history_has_the_last_events_of_a_user_without_impressions():
+    histories = Histories(3, 100)
+    histories.add(views("u", "a", "b", "c", "d", user_id="u", session_id="s", price=2.5))
+    histories.add(stored([event("i", "impression", user_id="u")]))
+    assert items(histories, "u") == ["b", "c", "d"]
+    last = histories.of("u")[-1]
+    assert (last.type, last.item_id, last.time, last.price) == ("view", "d", MICROSECONDS + 4, 2.5)
+    assert items(histories, None, "s") == []
+    assert histories.of() == histories.of("nobody") == ()
+
+
+def test_late_events_are_put_in_their_place():
+    histories = Histories(3, 100)
+    events = views("u", "a", "b", "c", "d", user_id="u")
+    for at in (3, 0, 2, 1):
+        histories.add([events[at]])
+    assert items(histories, "u") == ["b", "c", "d"]
+
+
+def test_a_history_that_was_read_does_not_change():
+    histories = Histories(10, 100)
+    histories.add(views("u", "a", user_id="u"))
+    before = histories.of("u")
+    histories.add(views("u", "b", first=2, user_id="u"))
+    assert [past.item_id for past in before] == ["a"]
+
+
+def test_a_joined_session_is_part_of_its_user():
+    histories = Histories(3, 100)
+    histories.add(views("s", "b", "d", first=2, session_id="s"))
+    histories.add(views("u", "a", "c", first=2, user_id="u"))
+    assert items(histories, "u", "s") == ["a", "b", "c", "d"][1:]  # before the join
+    histories.join("s", "u")
+    assert items(histories, "u") == items(histories, None, "s") == items(histories, "u", "s")
+    assert len(items(histories, "u")) == 3
+    histories.join("empty", "u")
+    histories.remove("u")
+    assert items(histories, "u") == items(histories, None, "s") == []
+    assert len(histories) == 0
+    assert histories._count == 0
+
+
+def test_the_people_who_did_nothing_for_the_longest_time_are_forgotten():
+    histories = Histories(10, 5)
+    for person in "abcab":
+        histories.add(views(person, "x", "y", user_id=person))
+    assert [person for person in "abc" if histories.of(person)] == ["b"] or histories.of("b")
+    assert histories._count <= 5
+    assert histories._count == sum(len(histories.of(person)) for person in "abc")
+    assert histories.of("c") == ()
+
+
+def test_old_events_expire():
+    histories = Histories(10, 100)
+    histories.add(views("u", "a", "b", user_id="u"))
+    histories.add(views("v", "a", user_id="v"))
+    histories.expire(MICROSECONDS + 2)
+    assert items(histories, "u") == ["b"]
+    assert len(histories) == 1
+    assert histories._count == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_histories_equal_a_sort_of_all_events(seed: int):
+    histories, events = Histories(7, 10_000), stored(random_events(seed, 500))
+    histories.add(events)
+    for user in ("user0", "user1", "user2", "user3"):
+        mine = [s for s in events if s.user_id == user and s.event.type != "impression"]
+        mine.sort(key=lambda s: (s.event.time, s.sequence))
+        assert [past.sequence for past in histories.of(user)] == [s.sequence for s in mine[-7:]]

@@ -1,0 +1,167 @@
+"""Recognition of formats, refusals, the report, and that nothing is half-written."""
+
+import json
+
+import pytest
+
+from base.errors import InputError
+from catalog.dataset.reading import read_dataset
+from tests.catalog.importing.imports import items, run, table
+
+FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "options", "problem"),
+    [
+        (
+            {"a.csv": "foo,bar\n1,2\n"},
+            {},
+            "a.csv: of no known format (columns: foo, bar); name its columns in a file for "
+            "--mapping",
+        ),
+        (
+            {"a.csv": "foo,bar\n1,2\n"},
+            {"format": "ubi"},
+            "a.csv: no file of OpenSearch UBI events (JSON lines), which has the columns "
+            "action_name, event_attributes or query_id, user_query (columns: foo, bar)",
+        ),
+        ({"a.csv": ""}, {}, "a.csv: of no known format (columns: none)"),
+        ({"a.xlsx": b"PK\x03\x04"}, {}, "a.xlsx: a zip archive or an Excel file; give a csv"),
+        ({"a.csv": FEED}, {"encoding": "klingon"}, "a.csv: cannot be read (unknown encoding"),
+        ({"a.tsv": FEED.encode() + b'2\t"open\t1\t\n'}, {}, "a.tsv: cannot be read (line 3: "),
+        (
+            {"a.tsv": (FEED + "2\tCafé für Ärzte\t1\t\n").encode() + b"3\t\xff\t1\t\n"},
+            {},
+            "a.tsv, line 4: not UTF-8 text, but other lines are; export the file again",
+        ),
+        ({"a.json": '[{"id": 1},'}, {}, "a.json, line 1: not JSON (Expecting value)"),
+        ({"a.json": "[" * 100_000}, {}, "a.json: nested too deeply"),
+        ({"a.csv": "id,title,price,price\n"}, {}, "a.csv, column price: occurs several times"),
+        ({"a.tsv": FEED[:30]}, {}, ""),
+        (
+            {"a.tsv": "id\ttitle\tprice\tlink\n1\tLamp\t1,234\tx\n2\tLamp\t2\tx\n"},
+            {},
+            "a.tsv, line 2, column price: '1,234' has a sign that may be decimal or may group",
+        ),
+        (
+            {"ubi.ndjson": '{"action_name": "click", "event_attributes": {"a": 1}}'},
+            {},
+            "ubi.ndjson: no items; give the export of the products",
+        ),
+    ],
+)
+def test_a_refusal_names_the_file_and_what_to_do(tmp_path, monkeypatch, files, options, problem):
+    with pytest.raises(InputError) as caught:
+        run(tmp_path, files, **options)
+    message = str(caught.value).replace(f"{tmp_path}/", "")
+    assert message.startswith(problem)
+    assert not (tmp_path / "dataset").exists()
+
+
+BAD = (
+    "id\ttitle\tprice\tavailability\n"
+    "1\tLamp\tcheap\tin stock\n"
+    "2\t\t5 EUR\tperhaps\n"
+    "1\tOther lamp\t5 EUR\tin stock\n"
+    "3\tDesk\t5 EUR\n"
+    "4\tChair\t10-20 EUR\tin stock\n"
+    "5\tSofa\t500 EUR\tin stock\n"
+    "5\tSofa\t500 EUR\tin stock\n"
+)
+
+
+def test_rows_with_problems_are_listed_with_line_and_column(tmp_path):
+    report = run(tmp_path, {"feed.tsv": BAD})
+    assert report.problems == [
+        "feed.tsv, line 5: 3 cells, but the header names 4; correct the line",
+        "feed.tsv, line 2, column price: 'cheap' is not one price; correct it or leave it empty "
+        "(2 rows in all, also line 6)",
+        "feed.tsv, line 3, column availability: 'perhaps' is not a known word for availability; "
+        "correct it or leave it empty",
+        "feed.tsv, line 3: no title, so the row is left out; give it a value",
+        "feed.tsv, line 4: '1' is also on feed.tsv, line 2 with other values, so the row is left "
+        "out; keep one of the rows",
+    ]
+    assert [item["item_id"] for item in table(tmp_path)] == ["1", "4", "5"]
+    assert report.left_out["a repeated row of items"].rows == 1
+    assert report.bad_share() == 5 / 7
+
+
+def test_too_many_problems_stop_the_import(tmp_path):
+    with pytest.raises(InputError) as caught:
+        run(tmp_path, {"feed.tsv": BAD}, max_bad_share=0.5)
+    first, *problems = str(caught.value).splitlines()
+    assert "more than 50% of the rows: 5 problems" in first
+    assert len(problems) == 5
+    assert not (tmp_path / "dataset").exists()
+    run(tmp_path, {"feed.tsv": BAD}, max_bad_share=0.72)
+
+
+def test_a_second_import_replaces_tables_and_keeps_other_files(tmp_path):
+    assert len(items(tmp_path, {"feed.tsv": FEED})) == 1
+    out = tmp_path / "dataset"
+    (out / "synonyms.txt").write_text("lamp, light\n")
+    (out / "dataset.json").write_text('{"name": "My shop"}')
+    feed = "id\ttitle\timage link\tadditional image link\tavailability\n2\tDesk\ta\tb\tin stock\n"
+    run(tmp_path, {"feed.tsv": feed})
+    assert [item["item_id"] for item in table(tmp_path)] == ["2"]
+    assert (out / "synonyms.txt").read_text() == "lamp, light\n"
+    info = read_dataset(out).info
+    assert info.name == "My shop"
+    assert info.roles.stored_only == {"more images"}
+    with pytest.raises(InputError):
+        run(tmp_path, {"feed.tsv": "foo\nbar\n"})
+    assert [item["item_id"] for item in table(tmp_path)] == ["2"]
+
+
+def test_a_directory_of_something_else_is_refused(tmp_path):
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="exists, but not from an import"):
+        run(tmp_path, {"feed.tsv": FEED})
+    assert [path.name for path in (tmp_path / "dataset").iterdir()] == ["thesis.tex"]
+
+
+def test_the_quality_report_says_what_looks_wrong(tmp_path):
+    rows = "".join(
+        f"{n}\tKÃ¤se & Co\t&ltp&gt KÃ¤se\tAll\t400638133393{n}\tin stock\n" for n in range(3)
+    )
+    header = "id\ttitle\tdescription\tproduct type\tgtin\tavailability\n"
+    run(tmp_path, {"feed.tsv": header + rows})
+    written = json.loads((tmp_path / "dataset" / "import-report.json").read_text("utf-8"))
+    assert written["quality"]["warnings"] == [
+        "brand: only 0% of the items have a value",
+        "price: only 0% of the items have a value",
+        "title: 3 values look like text in another encoding, such as 'KÃ¤se & Co'",
+        "description: 3 values look like text in another encoding, such as '&ltp&gt KÃ¤se'",
+        "category: all items have the same category, 'All'",
+        "title: 1 title of several products, such as 'KÃ¤se & Co'",
+        "identifiers: 2 codes of 12 to 14 digits with a wrong check digit, such as '4006381333930'",
+    ]
+    assert written["quality"]["filled"]["category"] == 1.0
+    assert {"table": "items", "column": "gtin", "field": "identifiers", "rows": 3} in (
+        written["fields"]
+    )
+    assert written["tables"] == {"items": 3}
+
+
+def test_a_dataset_of_our_own_is_cleaned(tmp_path):
+    files = {
+        "items.csv": (
+            'item_id,title,attributes\na,<b>Lamp</b>,"{""colour"": [""red"", ""blue""]}"\n'
+        ),
+        "events.csv": (
+            "time,item_id,type,context\n"
+            '2026-01-02T00:00:00Z,a,view,"{""device"": ""<b>phone</b>""}"\n'
+        ),
+        "judgments.jsonl": '{"query": "lamp", "item_id": "a", "grade": 2, "split": "test"}\n',
+    }
+    run(tmp_path, files)
+    assert table(tmp_path) == [
+        {"item_id": "a", "title": "Lamp", "attributes": [("colour", "red"), ("colour", "blue")]}
+    ]
+    [judgment] = table(tmp_path, "judgments")
+    assert (judgment["grade"], judgment["split"]) == (2.0, "test")
+    [event] = table(tmp_path, "events")
+    assert event["context"] == [("device", "phone")]

@@ -1,0 +1,160 @@
+"""Texts, codes, prices, availability, dates and categories, as exports write them."""
+
+import datetime
+import time
+
+import pytest
+
+from catalog.importing.cleaning import values
+from catalog.importing.cleaning.html_text import plain_text
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<p>One</p><p>two</p>", "One two"),
+        ("Un<b>believ</b>able &amp; good&nbsp;&#x1F50C;", "Unbelievable & good 🔌"),
+        ("a<script>if (a<b) { x('<p>') }</script>b<style>p {}</style>c", "a b c"),
+        ("<!-- <p>hidden</p> -->seen", "seen"),
+        ("&lt;p&gt;twice &amp;amp; more&lt;/p&gt;", "twice & more"),
+        ("<![CDATA[<i>inside</i>]]>", "inside"),
+        ("a <3 b, 5 < 6 & 7 > 6", "a <3 b, 5 < 6 & 7 > 6"),
+        ("<p>1 < 2</p>", "1 < 2"),
+        ("zero\u200bwidth\ufeff \x07bell\tand\r\nlines", "zerowidth bell and lines"),
+        ("half \ud83d", "half \ufffd"),
+        ("<ul><li>a<li>b</ul><br/>c", "a b c"),
+    ],
+)
+def test_html_becomes_text(html, text):
+    assert plain_text(html) == text
+
+
+@pytest.mark.parametrize("part", ["<p ", "<!--", "<![", "&amp;<", "<script>", "</", "<a href='"])
+def test_hostile_html_of_200_kilobytes_takes_little_time(part):
+    start = time.process_time()
+    plain_text("<p>" + part * (200_000 // len(part)))
+    assert time.process_time() - start < 5.0
+
+
+@pytest.mark.parametrize(
+    ("cell", "comma", "default", "price"),
+    [
+        ("12.50", False, "", (12.5, None)),
+        ("12,50 €", True, "", (12.5, "EUR")),
+        ("EUR 1.299,00", True, "", (1299.0, "EUR")),
+        ("1 299,00\u00a0zł", True, "", (1299.0, "PLN")),
+        ("$1,299.95", False, "", (1299.95, "USD")),
+        ("$5", False, "CAD", (5.0, "CAD")),
+        ("CHF 1'299.50", False, "", (1299.5, "CHF")),
+        ("R$ 19,90", True, "", (19.9, "BRL")),
+        ("15 usd", False, "EUR", (15.0, "USD")),
+        ("20.-", False, "CHF", (20.0, "CHF")),
+        ("<b>9.99</b>", False, "", (9.99, None)),
+        ("kr 95", False, "", (95.0, None)),
+    ],
+)
+def test_prices_have_an_amount_and_a_currency(cell, comma, default, price):
+    assert values.price(cell, comma, default) == price
+
+
+@pytest.mark.parametrize(
+    "cell", ["", "call us", "10.00 - 20.00", "-5", "5 per piece", "a 5 b", "1,23", "9" * 400, "٣"]
+)
+def test_what_is_no_price_is_refused(cell):
+    with pytest.raises(ValueError, match=r"is not|is below|text on both sides"):
+        values.price(cell, False, "")
+
+
+@pytest.mark.parametrize(
+    ("cell", "in_stock"),
+    [
+        ("in_stock", True),
+        ("Auf Lager", True),
+        ("en stock", True),
+        ("Disponibile", True),
+        ("http://schema.org/OutOfStock", False),
+        ("out-of-stock", False),
+        ("preorder", False),
+        ("Ausverkauft!", False),
+        ("agotado", False),
+        ("缺货", False),
+        ("在庫あり", True),
+        ("12", True),
+        ("0.0000", False),
+        ("-1", False),
+        ("TRUE", True),
+    ],
+)
+def test_words_for_availability(cell, in_stock):
+    assert values.availability(cell) is in_stock
+
+
+@pytest.mark.parametrize(
+    ("cell", "code"),
+    [
+        ('="0012"', "0012"),
+        ("'0012", "0012"),
+        ("04006381333931", "04006381333931"),
+        ("12.0", "12"),
+        (" A 7 ", "A 7"),
+    ],
+)
+def test_codes_stay_texts(cell, code):
+    assert values.code(cell) == code
+
+
+def test_a_code_that_a_spreadsheet_rounded_is_refused():
+    with pytest.raises(ValueError, match="a spreadsheet rounded"):
+        values.code("4.00638E+12")
+
+
+def test_gtins_have_a_check_digit():
+    assert values.is_gtin("4006381333931")
+    assert values.is_gtin("96385074")
+    assert not values.is_gtin("4006381333932")
+    assert not values.is_gtin("400638133393")
+    assert not values.is_gtin("٤006381333931")
+
+
+@pytest.mark.parametrize(
+    ("cell", "paths"),
+    [
+        ("A > B>C", ["A > B > C"]),
+        ("A / B", ["A > B"]),
+        ("TV/Video", ["TV/Video"]),
+        ("A|B", ["A > B"]),
+        ("A > B | C > D", ["A > B", "C > D"]),
+        ("A > B, C > D", ["A > B", "C > D"]),
+        ("Health, Beauty > Soap", ["Health, Beauty > Soap"]),
+        ("A » B &amp; C", ["A > B & C"]),
+        (" > ", []),
+    ],
+)
+def test_signs_between_levels_and_paths_of_categories(cell, paths):
+    assert values.categories(cell, "") == paths
+
+
+@pytest.mark.parametrize(
+    ("cell", "date"),
+    [
+        ("2024-01-31T09:30:00Z", (2024, 1, 31)),
+        ("2024/1/5", (2024, 1, 5)),
+        ("September 4, 2019", (2019, 9, 4)),
+    ],
+)
+def test_dates(cell, date):
+    assert values.date(cell) == datetime.date(*date)
+
+
+@pytest.mark.parametrize("cell", ["31.01.2024", "2024-02-30", "0000-01-01", "Foo 1, 2020", "1" * 9])
+def test_what_is_no_date_is_refused(cell):
+    with pytest.raises(ValueError, match="is not a date"):
+        values.date(cell)
+
+
+def test_languages():
+    assert [values.language(text) for text in ("en_US", "de-AT", "German", "FR")] == [
+        *("en", "de", "de", "fr")
+    ]
+    with pytest.raises(ValueError, match="is not a language"):
+        values.language("??")

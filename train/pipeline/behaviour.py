@@ -1,0 +1,196 @@
+"""The training step `behaviour`: counts of what people do, for recommendations.
+
+The files have no ids of users. Items have no numbers here but those of `items.npz`, because the
+rows of a catalogue change with writes and compactions.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from scipy import sparse
+
+from base.errors import InputError
+from behaviour.interactions import Interactions
+from behaviour.models.cooccurrence import CooccurrenceConfig, fit_cooccurrence
+from behaviour.models.ease import EaseConfig, fit_ease
+from behaviour.models.item_to_item import HistoryDecay, ItemToItem
+from catalog.store import ItemStore
+from search.channels.also_bought import BY_BASKET, BY_PERSON
+from search.channels.model_items import write_item_ids
+from search.channels.popular_counts import PopularCounts, segment
+from search.channels.similarity import Similarity
+from towers.vectors import Vectors
+
+logger = logging.getLogger(__name__)
+
+_BOUGHT = ("purchase", "add_to_cart")
+_SEEN = ("click", "view")  # counted if nobody bought anything
+
+
+@dataclass(frozen=True)
+class BehaviourConfig:
+    """How events are counted for recommendations."""
+
+    # only events before this day (UTC) count, such as 2024-01-31; "" counts all events
+    before: str = ""
+    half_life_days: float = 45.0  # age at which an event counts one half among items of one person
+    basket_half_life_days: float = 180.0  # the same, among items of one basket
+    popular_half_life_days: float = 7.0  # the same, for the popularity of items
+    # with at most this number of items that have events, weights between items come from EASE;
+    # with more, from co-occurrence, which needs less memory
+    max_ease_items: int = 8_000
+    ease_penalty: float = 100.0  # weight of the squared weights in the loss of EASE
+    neighbours: int = 500  # number of weights that are kept per item
+    # a segment, such as a country, is counted if it has at least this number of events
+    min_segment_events: int = 500
+
+    def __post_init__(self) -> None:
+        """Check that every value is within its limits.
+
+        Raises:
+            InputError: a value is out of its limits.
+        """
+        if self.before:
+            _midnight(self.before)
+        for name in ("half_life_days", "basket_half_life_days", "popular_half_life_days"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"behaviour: {name} is {getattr(self, name)}; give more than 0")
+        if self.ease_penalty <= 0:
+            raise InputError(f"behaviour: ease_penalty is {self.ease_penalty}; give more than 0")
+        if self.neighbours < 1:
+            raise InputError(f"behaviour: neighbours is {self.neighbours}; give 1 or more")
+
+
+def fit_behaviour(
+    directory: Path,
+    events: pa.Table | None,
+    store: ItemStore,
+    vectors: Vectors,
+    config: BehaviourConfig,
+) -> Mapping[str, Any]:
+    """Count the events of people, and write the counts.
+
+    Args:
+        directory: The directory of the step.
+        events: The events that training may use; None without events.
+        store: The items.
+        vectors: The unit vectors of the items.
+        config: How events are counted.
+
+    Returns:
+        The report: the number of events, and the kind of model.
+    """
+    write_item_ids(list(store.ids), directory)
+    Similarity.measure(vectors).write(directory)
+    counted = _counted(events, config)
+    past = None if counted is None else _interactions(counted, store)
+    report: dict[str, Any] = {"events": 0, "model": "none"}
+    nothing = sparse.csr_matrix((len(store), len(store)), dtype=np.float32)
+    by_person = by_basket = ItemToItem(nothing, HistoryDecay())
+    if past is not None:
+        now = int(past.time.max()) + 1
+        report = {"events": len(past), "people": past.users}
+        report["model"], by_person = _by_person(past, now, config)
+        by_basket = fit_cooccurrence(
+            past,
+            now,
+            CooccurrenceConfig(
+                together="session",
+                half_life_days=config.basket_half_life_days,
+                history=HistoryDecay(),
+                neighbours=config.neighbours,
+            ),
+        )
+    by_person.save(directory / BY_PERSON)
+    by_basket.save(directory / BY_BASKET)
+    counts = _popular(counted, store, config)
+    counts.write(directory)
+    return {**report, "segments": len(counts.rows)}
+
+
+def _counted(events: pa.Table | None, config: BehaviourConfig) -> pa.Table | None:
+    """Return the events that count; None if there are none."""
+    if events is None:
+        return None
+    if config.before:
+        cut = pa.scalar(_midnight(config.before), events["time"].type)
+        events = events.filter(pc.less(events["time"], cut))
+    for types in (_BOUGHT, _SEEN):
+        chosen = events.filter(
+            pc.is_in(events["type"], value_set=pa.array(types, pa.large_string()))
+        )
+        if len(chosen):
+            return chosen
+    return None
+
+
+def _interactions(events: pa.Table, store: ItemStore) -> Interactions | None:
+    try:
+        return Interactions.of_events(events, store.ids)
+    except InputError:  # no event has a known item and a person
+        logger.info("no event has a user or a session: items have only their popularity")
+        return None
+
+
+def _by_person(past: Interactions, now: int, config: BehaviourConfig) -> tuple[str, ItemToItem]:
+    """Return the kind of model, and its weights between items that one person has."""
+    half_life, neighbours = config.half_life_days, config.neighbours
+    if len(np.unique(past.item)) > config.max_ease_items:
+        counts = CooccurrenceConfig(
+            half_life_days=half_life, history=HistoryDecay(), neighbours=neighbours
+        )
+        return "cooccurrence", fit_cooccurrence(past, now, counts)
+    ease = EaseConfig(
+        config.ease_penalty, half_life, HistoryDecay(), config.max_ease_items, neighbours
+    )
+    return "ease", fit_ease(past, now, ease)
+
+
+def _popular(events: pa.Table | None, store: ItemStore, config: BehaviourConfig) -> PopularCounts:
+    """Count the events of each item, in all and in each segment of the events' context."""
+    if events is None:
+        return PopularCounts({}, np.zeros((1, len(store)), np.float32))
+    rows = store.rows(events["item_id"].to_pylist())
+    seconds = pc.cast(events["time"], pa.timestamp("s", "UTC"), safe=False).cast(pa.int64())
+    days = (seconds.to_numpy() - pc.max(seconds).as_py()) / 86_400
+    weights = np.exp2(days / config.popular_half_life_days)
+    sold = pc.fill_null(pc.greater_equal(events["quantity"], 0), fill_value=True).to_numpy()
+    weights = np.where(sold & (rows >= 0), weights, 0)  # returned goods do not count
+    counts = [_shares(rows, weights, len(store))]
+    numbers: dict[str, int] = {}
+    for name, positions in sorted(_segments(events).items()):
+        if len(positions) >= config.min_segment_events:
+            numbers[name] = len(counts)
+            counts.append(_shares(rows[positions], weights[positions], len(store)))
+    return PopularCounts(numbers, np.stack(counts))
+
+
+def _shares(rows: np.ndarray, weights: np.ndarray, items: int) -> np.ndarray:
+    """Return the sum of each item's weights, divided by the best sum."""
+    sums = np.bincount(np.maximum(rows, 0), weights, items)
+    return np.asarray(sums / max(sums.max(initial=0), np.finfo(np.float32).tiny), np.float32)
+
+
+def _segments(events: pa.Table) -> dict[str, np.ndarray]:
+    """Return the positions of the events of each segment."""
+    if "context" not in events.column_names:
+        return {}
+    positions: dict[str, list[int]] = {}
+    for position, context in enumerate(events["context"].to_pylist()):
+        for name, value in context or ():
+            positions.setdefault(segment(name, value), []).append(position)
+    return {name: np.array(numbers) for name, numbers in positions.items()}
+
+
+def _midnight(day: str) -> datetime:
+    try:
+        return datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
+    except ValueError:
+        raise InputError(f"behaviour: before is {day!r}; give a day such as 2024-01-31") from None
