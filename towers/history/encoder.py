@@ -144,7 +144,8 @@ class UserEncoder:
 
     def scores(self, histories: Interactions, now: int) -> Float32[np.ndarray, "users items"]:
         """Score all items for each history at a time, in seconds since 1970."""
-        return self.encode(self.histories(histories), now) @ self.item_vectors(now).T
+        users = self.encode(self.histories(histories), now)
+        return np.asarray(users @ self.item_vectors(now).T)
 
     def _encode(self, requests: Sequence[UserRequest], now: int) -> Float32[np.ndarray, "rows dim"]:
         size = next(size for size in _BATCHES if size >= len(requests))

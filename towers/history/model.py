@@ -28,7 +28,7 @@ from jaxtyping import Float, Int
 
 from base.errors import InputError
 from bert.matmul import precision
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 from towers.history.moment import FEATURES, WINDOW_DAYS
 
 _PRIOR_WEIGHT = 0.05  # weight of an empty history in means, so that old events fade to 0

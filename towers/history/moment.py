@@ -119,7 +119,8 @@ class MomentFeatures:
     def _before(self, time: int, rows: Int[np.ndarray, "*rows"]) -> Int64[np.ndarray, "*rows"]:
         """Return the number of all sorted events up to an item's events before a time."""
         offset = int(np.clip(time - self._origin, 0, self._span - 1))
-        return np.searchsorted(self._keys, rows.astype(np.int64) * self._span + offset)
+        counts = np.searchsorted(self._keys, rows.astype(np.int64) * self._span + offset)
+        return np.asarray(counts, np.int64)
 
     def features(
         self,

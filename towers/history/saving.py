@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from flax import nnx
 
@@ -23,10 +24,11 @@ def load_history(directory: Path) -> HistoryTower:
         InputError: files are missing or damaged, or the tensors do not fit the configuration.
     """
     try:
-        values = read_config(directory)
-        config = HistoryConfig(
-            **{name: tuple(x) if isinstance(x, list) else x for name, x in values.items()}
-        )
+        values: dict[str, Any] = {
+            name: tuple(x) if isinstance(x, list) else x
+            for name, x in read_config(directory).items()
+        }
+        config = HistoryConfig(**values)
     except (TypeError, ValueError) as error:
         raise InputError(f"{directory / CONFIG_FILE} describes no user tower: {error}") from error
     tower: HistoryTower = nnx.eval_shape(lambda: HistoryTower(config, rngs=nnx.Rngs(0)))

@@ -13,10 +13,9 @@ from towers.index import IndexConfig
 from towers.model import TowersConfig
 from train.data.candidates import CandidatesConfig
 from train.data.mine import MineConfig
-from train.data.next_actions import NextActionsConfig
 from train.loop.fit import FitConfig
+from train.people.training import PEOPLE_FIT, PeopleConfig
 from train.pipeline.behaviour import BehaviourConfig
-from train.pipeline.people import PeopleConfig
 from train.pipeline.rerank import ListsConfig
 from train.pipeline.towers import PairsConfig
 from train.pipeline.vocabulary import VocabularyConfig
@@ -60,7 +59,7 @@ class TrainConfig:
     lists: ListsConfig = field(default_factory=ListsConfig)
     rerank_fit: FitConfig = field(default_factory=FitConfig)
     people: PeopleConfig = field(default_factory=PeopleConfig)
-    people_fit: FitConfig = field(default_factory=lambda: FitConfig(head_learning_rate=5e-3))
+    people_fit: FitConfig = PEOPLE_FIT
 
 
 # The towers train on all pairs once, and the reranker on about fifty thousand pairs. For a
@@ -85,7 +84,6 @@ DEMO_PRESET = replace(
     reranker=RerankerConfig(max_query_tokens=12, max_tokens=44),
     lists=ListsConfig(dev_queries=30),
     rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1),
-    people=PeopleConfig(residual_dim=64, actions=NextActionsConfig(steps=60)),
 )
 # The model reads about a hundred languages. Its own files do not name the prefixes that it was
 # trained with. The token budgets hold Chinese titles, which have more tokens than English ones.

@@ -4,7 +4,7 @@ import numpy as np
 from flax import nnx
 
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 from towers.history.encoder import UserEncoder
 from towers.history.model import HistoryConfig, HistoryTower
 from towers.history.moment import MomentFeatures

@@ -1,5 +1,6 @@
 """The `people` step: train the user tower on next sessions."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,14 +19,18 @@ from towers.history.encoder import UserEncoder, context_rows
 from towers.history.model import Histories, HistoryConfig, HistoryTower
 from towers.history.moment import MomentFeatures
 from towers.history.saving import save_history
-from train.data.action_batches import ActionBatch, ActionLoader, BatchConfig
-from train.data.next_actions import NextActionsConfig, Sessions
-from train.data.people import People
-from train.data.residuals import ResidualConfig, fit_residuals
+from towers.vectors import Vectors
 from train.evaluation.recommend.metrics import DEPTH, TargetRanks, ndcg
-from train.loop.fit import Loss, TrainingSetup, fit
+from train.loop.fit import FitConfig, Loss, TrainingSetup, fit
 from train.loop.parameters import Params, split
+from train.people.action_batches import ActionBatch, ActionLoader, BatchConfig
+from train.people.dataset import People
+from train.people.next_actions import NextActionsConfig, Sessions
+from train.people.residuals import ResidualConfig, fit_residuals
 
+logger = logging.getLogger(__name__)
+
+PEOPLE_FIT = FitConfig(head_learning_rate=5e-3)
 _FIXED = ("item_residual", "event_residual")  # parameters that have a closed form
 _LARGE = -1e9  # logit of a candidate that does not count
 
@@ -34,6 +39,7 @@ _LARGE = -1e9  # logit of a candidate that does not count
 class PeopleConfig:
     """Settings of the user tower and its training."""
 
+    min_users: int = 1_000  # with fewer users with two sessions, there is no user tower
     residual_dim: int = 256  # width of the residual beside an item's text vector
     moment_dim: int = 16  # width of the block of item vectors that changes with time
     dev_days: int = 30  # days at the end of the data on which the steps are chosen; 0: all steps
@@ -89,28 +95,35 @@ def candidate_scores(tower: HistoryTower, batch: ActionBatch) -> Float[Array, "b
 
 def build_user_tower(
     directory: Path,
-    text: Float32[np.ndarray, "items text"],
+    vectors: Vectors,
     prices: Float32[np.ndarray, " items"],
-    people: People,
+    people: People | None,
     config: PeopleConfig,
     setup: TrainingSetup,
 ) -> dict[str, Any]:
     """Train the user tower, and write it to a directory with the sales of all items.
 
+    The tower learns from what users do after their first session. With too few users who have two
+    sessions, nothing is trained or written.
+
     Args:
         directory: An existing directory.
-        text: Unit vector of each item, from the item tower.
+        vectors: Unit vector of each item, from the item tower.
         prices: Price of each item; NaN if missing.
-        people: The users of the dataset.
+        people: The users of the dataset; None if no event counts.
         config: Settings of the tower and its training.
         setup: Settings, devices and directories of the training loop.
     """
-    interactions = people.interactions
+    users = 0 if people is None else people.returning
+    if people is None or users < config.min_users:
+        logger.info("no user tower: users_with_two_sessions=%d min=%d", users, config.min_users)
+        return {"users": users, "tower": "none"}
+    interactions, text = people.interactions, vectors[:]
     moments = MomentFeatures.of(interactions.of_types("purchase"), text, prices)
     tower, report = train_people(text, moments, interactions, config, setup, people.contexts)
     save_history(tower, directory)
     moments.save(directory)
-    return report
+    return {"users": users, **report}
 
 
 def train_people(

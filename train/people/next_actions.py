@@ -1,13 +1,14 @@
 """Training examples of the user tower: a moment, the history before it, and the next session.
 
-The examples of two kinds are drawn by moment, so that a batch needs the items' features at few
-moments:
+The moment of an example is a day before the next session, at most `horizon_days` before, and after
+the user's previous session. A recommendation does not know when its user will buy. The examples are
+drawn by moment, so that a batch needs the items' features at few moments. Examples are of two
+kinds:
 
-- Next session: the moment is a day before the session, at most `horizon_days` before, and after the
-  user's previous session. A recommendation does not know when its user will buy.
-- Completion: the moment is the day of the session. Up to `shown` items of the session are part of
-  the history, and the others are to be found. For a share `new_users` of these examples, the events
-  before the session are hidden, so that the tower learns what to show to new users.
+- Next session: the history is that of a user with earlier sessions.
+- Completion: up to `shown` items of the next session are part of the history, and the others are to
+  be found. For a share `new_users` of these examples, the earlier sessions are hidden, so that the
+  tower learns what to show to new users. Users without earlier sessions only have such examples.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from jaxtyping import Bool, Float32, Int, Int32, Int64
 
 from base.errors import InputError
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from catalog.schema import EVENT_TYPES
+from catalog.events import EVENT_TYPES
 from train.data.relevance import EVENT_GRADES
 
 # The columns of an example in a plan.
@@ -114,7 +115,7 @@ class Sessions:
         random = np.random.default_rng(seed)
         last = int(self.day.max(initial=0))
         days = np.arange(min(config.first_days, last), last + 1)
-        days = days[[len(self._next(day, config)) > 0 for day in days.tolist()]]
+        days = days[[self._next(day, config)[0].any() for day in days.tolist()]]
         if not len(days):
             return []
         weights = np.exp2(-(last - days) / config.half_life_days)
@@ -124,24 +125,25 @@ class Sessions:
             plan.append(np.concatenate([self._draw(d, config, random) for d in drawn.tolist()]))
         return plan
 
-    def _next(self, day: int, config: NextActionsConfig) -> Int64[np.ndarray, " sessions"]:
-        """Return the first sessions from a day on of users with a history before the day."""
-        known = (self.previous >= 0) & (self.previous < day)
-        return np.flatnonzero(known & (day <= self.day) & (self.day < day + config.horizon_days))
+    def _next(
+        self, day: int, config: NextActionsConfig
+    ) -> tuple[Bool[np.ndarray, " sessions"], Bool[np.ndarray, " sessions"]]:
+        """Return the first sessions from a day on of users with, and of users without a history."""
+        soon = (self.previous < day) & (day <= self.day) & (self.day < day + config.horizon_days)
+        return soon & (self.previous >= 0), soon & (self.previous < 0)
 
     def _draw(
         self, day: int, config: NextActionsConfig, random: np.random.Generator
     ) -> Int64[np.ndarray, "examples 3"]:
         """Draw the examples of one moment."""
-        same_day = np.flatnonzero((self.day == day) & (np.diff(self.first) > 1))
-        completions = round(config.completions * config.examples) if len(same_day) else 0
+        known, new = self._next(day, config)
+        several = np.flatnonzero((known | new) & (np.diff(self.first) > 1))
+        completions = round(config.completions * config.examples) if len(several) else 0
         rows = np.empty((config.examples, 3), np.int64)
         rows[:, DAY] = day
         rows[:, COMPLETION] = np.arange(config.examples) < completions
-        for chosen, sessions in (
-            (rows[:, COMPLETION] == 1, same_day),
-            (rows[:, COMPLETION] == 0, self._next(day, config)),
-        ):
+        for kind, sessions in enumerate((np.flatnonzero(known), several)):
+            chosen = rows[:, COMPLETION] == kind
             count = int(chosen.sum())
             if count:
                 rows[chosen, SESSION] = random.choice(sessions, count, len(sessions) < count)

@@ -7,16 +7,24 @@ import numpy as np
 import pytest
 from flax import nnx
 
+from base.errors import InputError
+from behaviour.cases import window_case
 from tests.towers.history.examples import at, bought, unit_vectors
 from towers.history.encoder import UserEncoder
 from towers.history.model import HistoryTower
 from towers.history.moment import MomentFeatures
-from train.data.action_batches import BatchConfig
-from train.data.next_actions import NextActionsConfig
-from train.data.residuals import ResidualConfig
+from train.evaluation.recommend.metrics import TargetRanks, ndcg
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
-from train.pipeline.people import PeopleConfig, train_people
+from train.people.action_batches import BatchConfig
+from train.people.dataset import People
+from train.people.next_actions import NextActionsConfig
+from train.people.peer import UserTowerPeer
+from train.people.residuals import ResidualConfig
+from train.people.training import PeopleConfig, build_user_tower, train_people
+from train.recommend.recommender import Catalogue
+
+pytestmark = pytest.mark.usefixtures("compilation_cache")
 
 ITEMS, USERS, DAYS = 40, 60, 60
 CONFIG = PeopleConfig(
@@ -68,6 +76,24 @@ def scores(tower, interactions, day, histories):
 @pytest.fixture(scope="module")
 def result(interactions, tmp_path_factory):
     return trained(interactions, tmp_path_factory.mktemp("people"))
+
+
+def test_with_few_returning_users_there_is_no_tower(interactions, tmp_path):
+    people, out = People(interactions, [{}] * USERS), tmp_path / "out"
+    out.mkdir()
+    returning = people.returning
+    assert returning == USERS
+    config = replace(CONFIG, min_users=returning + 1)
+    few = build_user_tower(out, TEXT, NO_PRICES, people, config, setup(tmp_path))
+    none = build_user_tower(out, TEXT, NO_PRICES, None, config, setup(tmp_path))
+    assert few == {"users": returning, "tower": "none"}
+    assert none == {"users": 0, "tower": "none"}
+    assert list(out.iterdir()) == []
+    config = replace(CONFIG, min_users=returning, dev_days=0)
+    config = replace(config, actions=replace(config.actions, steps=1))
+    enough = build_user_tower(out, TEXT, NO_PRICES, people, config, setup(tmp_path))
+    assert enough["users"] == returning
+    assert (out / "config.json").is_file()
 
 
 def test_training_improves_the_dev_metric(result, interactions, tmp_path):
@@ -146,3 +172,18 @@ def test_an_item_that_never_sold_is_found_by_its_text(interactions, tmp_path):
     of_buyers = encoder.scores(histories, at(60))[np.diff(histories.starts) > 0]
     unsold = of_buyers[:, 39]
     assert (unsold > np.median(of_buyers, axis=1)).mean() > 0.9
+
+
+def test_the_user_tower_is_a_system_of_an_evaluation_and_reads_only_the_past(interactions):
+    peer = UserTowerPeer(Catalogue(NO_PRICES, TEXT), CONFIG, FIT)
+    case = window_case(interactions, at(45), 10, first_basket=True, new_items=True)
+    scores = peer(case, (), None, 0)["user_tower"](case)
+    assert scores.shape == (case.histories.users, ITEMS)
+    ranks = TargetRanks.of(case.masked(scores), case.targets)
+    shuffled = TargetRanks.of(case.masked(scores[:, ::-1].copy()), case.targets)
+    assert np.nanmean(ndcg(ranks, 5)) > 2 * np.nanmean(ndcg(shuffled, 5))
+    assert peer(case, (), None, 0)["user_tower"](case).tolist() == scores.tolist()
+    assert list(peer.trained) == [(at(45), 0)]
+    without_text = UserTowerPeer(Catalogue(NO_PRICES), CONFIG, FIT)
+    with pytest.raises(InputError, match="--user-tower needs text vectors"):
+        without_text(case, (), None, 0)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,6 +25,12 @@ class People:
 
     interactions: Interactions
     contexts: Sequence[Mapping[str, str]]
+
+    @property
+    def returning(self) -> int:
+        """Number of users with two or more sessions."""
+        _, first = np.unique(self.interactions.session, return_index=True)
+        return int((np.bincount(self.interactions.user[first]) > 1).sum())
 
 
 def people_of(dataset: Dataset) -> People | None:

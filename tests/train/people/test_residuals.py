@@ -4,7 +4,7 @@ import numpy as np
 
 from behaviour.models.ease import ease_weights
 from tests.towers.history.examples import at, bought
-from train.data.residuals import ResidualConfig, fit_residuals
+from train.people.residuals import ResidualConfig, fit_residuals
 
 CONFIG = ResidualConfig(penalty=2.0, half_life_days=1e6)
 ITEMS = 30

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float32, Int32, Int64
 
 from behaviour.interactions import SECONDS_PER_DAY
 from towers.history.moment import MomentFeatures
-from train.data.next_actions import (
+from train.people.next_actions import (
     DAY,
     SESSION,
     Example,
