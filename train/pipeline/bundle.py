@@ -4,7 +4,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,7 +23,7 @@ from search.engine import Engine
 from search.feature_source import newest_release
 from search.understanding.synonyms import SYNONYMS_FILE
 from train.evaluation.report import JudgedQuery
-from train.pipeline.calibration import CALIBRATION, calibrate
+from train.pipeline.calibration import CALIBRATION, CalibrationConfig, calibrate
 from train.pipeline.steps import TrainingStep
 from train.pipeline.weights import (
     CHANNEL_WEIGHTS,
@@ -49,6 +49,7 @@ def assemble(
     *,
     judged: Mapping[str, Sequence[JudgedQuery]],
     golden_queries: Sequence[str],
+    calibration: CalibrationConfig,
     built_from: Mapping[str, Any],
     curation_files: Mapping[str, str] = MappingProxyType({}),
     state: Mapping[str, Any] | None = None,
@@ -64,7 +65,7 @@ def assemble(
     channels = tuple(channel.name for channel in CHANNELS)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
-    made_of["relevance"] = CALIBRATION
+    made_of["relevance"] = [CALIBRATION, asdict(calibration)]
     made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
     for name, text in curation_files.items():
         # Bundles of earlier versions have the digest of the synonyms under this name.
@@ -104,11 +105,11 @@ def assemble(
         )
         engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
         weights, of_weights = choose_weights(engine, judged["dev"])
-        calibration, of_relevance = calibrate(
-            engine, tokenizer.words(), judged["train"], judged["dev"]
+        fitted, of_relevance = calibrate(
+            engine, tokenizer.words(), judged["train"], judged["dev"], calibration
         )
         reports = {**manifest.reports, "weights": of_weights, "relevance": of_relevance}
-        manifest = replace(manifest, weights=weights, calibration=calibration, reports=reports)
+        manifest = replace(manifest, weights=weights, calibration=fitted, reports=reports)
         golden.record(engine, golden_queries, directory / bundle.GOLDEN)
         manifest.with_files(bundle.list_files(directory)).write(directory)
 

@@ -265,6 +265,7 @@ class TrainingRun(TrainingInputs):
                 split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
             },
             golden_queries=self._sample_queries(_GOLDEN),
+            calibration=self.config.calibration,
             curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,
