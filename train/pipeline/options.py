@@ -13,6 +13,7 @@ from towers.index import IndexConfig
 from towers.model import TowersConfig
 from train.data.candidates import CandidatesConfig
 from train.data.mine import MineConfig
+from train.evaluation.guard import GuardConfig
 from train.loop.fit import FitConfig
 from train.pipeline.behaviour import BehaviourConfig
 from train.pipeline.rerank import ListsConfig
@@ -57,6 +58,7 @@ class TrainConfig:
     reranker: RerankerConfig = field(default_factory=RerankerConfig)
     lists: ListsConfig = field(default_factory=ListsConfig)
     rerank_fit: FitConfig = field(default_factory=FitConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
 
 # The towers train on all pairs once, and the reranker on about fifty thousand pairs. For a

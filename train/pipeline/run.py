@@ -45,6 +45,7 @@ from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
 from train.data.relevance import Relevance, outside_test, relevance_of
 from train.data.vectors import item_texts, write_vectors
+from train.evaluation.guard import can_be_taken, untrained
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.initial_weights import InitialWeights
 from train.loop.parameters import make_mesh
@@ -229,6 +230,7 @@ class TrainingRun:
             self.towers_config,
             config.pairs,
             config.towers_fit,
+            {"guard": config.guard.towers},
         )
         index_inputs: dict[str, Any] = {
             "towers": towers.digest,
@@ -246,6 +248,7 @@ class TrainingRun:
                 "mine": mined.digest,
                 "layers": config.rerank_layers,
                 "features": list(FEATURE_NAMES),
+                "guard": config.guard.reranker,
             },
             config.candidates,
             config.reranker,
@@ -287,6 +290,11 @@ class TrainingRun:
             logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
+        dev_queries, rule = relevance.splits.count("dev"), self.config.guard.towers
+        if not can_be_taken(rule, dev_queries):
+            save_towers(towers, directory)
+            decision = untrained("towers", "the initial towers stay", dev_queries)
+            return {"pairs": 0, "guard": decision.to_json()}
         towers, report = train_towers(
             towers,
             self.tokenizer,
@@ -295,6 +303,7 @@ class TrainingRun:
             texts,
             self.config.pairs,
             self._setup("towers", self.config.towers_fit, unfinished),
+            rule,
         )
         save_towers(towers, directory)
         return report
@@ -344,6 +353,13 @@ class TrainingRun:
                 return {"reranker": f"as in {self.config.init_from}"}
             logger.info("no training query has an item to rank above another: no reranker")
             return {"reranker": "none"}
+        dev_queries, rule = self.relevance.splits.count("dev"), self.config.guard.reranker
+        if not can_be_taken(rule, dev_queries):
+            instead = "recall alone ranks"
+            if self.initial_weights.has_reranker:
+                self.initial_weights.copy_reranker(directory)
+                instead = "the earlier one stays"
+            return {"guard": untrained("reranker", instead, dev_queries).to_json()}
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
             self._untrained_reranker(towers),
@@ -367,7 +383,12 @@ class TrainingRun:
             ),
             lists,
             self._setup("rerank", self.config.rerank_fit, unfinished),
+            earlier=self.initial_weights.reranker_scorer(self.numerics),
+            rule=rule,
         )
+        if "guard" in report and not report["guard"]["taken"]:
+            self.initial_weights.copy_reranker(directory)
+            return report
         save_reranker(reranker, directory)
         statistics.write(directory)
         return {**report, "trained_features": sum(statistics.trained)}
@@ -384,6 +405,8 @@ class TrainingRun:
                 split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
             },
             golden_queries=self._sample_queries(_GOLDEN),
+            # The step `rerank` has compared a reranker with the earlier one that it replaces.
+            rule=None if self.initial_weights.has_reranker else self.config.guard.reranker,
             curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,
