@@ -54,6 +54,8 @@ def flags(pretrained: Path, compilation_cache: Path) -> Callable[..., list[str]]
             *("--rerank-fit.checkpoint-every", "6", "--rerank-fit.patience", "9"),
             *("--calibration.train-queries", "30", "--calibration.dev-queries", "30"),
             *("--calibration.pieces", "40", "--calibration.absent", "10"),
+            # The small datasets have too few `dev` queries for a decision.
+            *("--guard.towers", "always", "--guard.reranker", "always"),
             *more,
         ]
 

@@ -8,11 +8,13 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from catalog.dataset.reading import read_dataset
+from search.bundle import Manifest
 from search.config import EngineConfig
 from search.curation.table import Curations
 from search.engine import Engine
 from train.data.event_files import export_events, import_events
 from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.guard import lines_of
 from train.evaluation.recommend.evaluate import (
     RecommendConfig,
     evaluate_recommendations,
@@ -69,9 +71,11 @@ class ImportEventsConfig:
 
 
 def train_all(config: TrainConfig) -> None:
-    """Run every step, then evaluate the bundle if `test` has judgments."""
+    """Run every step, print the decisions, then evaluate the bundle if `test` has judgments."""
     pipeline = TrainingRun(config)
     bundle = pipeline.run()
+    for line in lines_of(Manifest.read(bundle).reports):
+        _say(line)
     dataset = pipeline.dataset
     if (
         dataset.judgments is None

@@ -41,9 +41,9 @@ from search.relevance import probability
 from search.request import MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit
 from search.understanding.interpretation import UNCURATED
+from train.evaluation.metrics import MIN_QUERIES
 from train.evaluation.report import JudgedQuery
 from train.pipeline.logistic import fit_logistic
-from train.pipeline.weights import MIN_QUERIES
 from train.progress import track
 
 logger = logging.getLogger(__name__)

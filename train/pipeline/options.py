@@ -13,6 +13,7 @@ from towers.index import IndexConfig
 from towers.model import TowersConfig
 from train.data.candidates import CandidatesConfig
 from train.data.mine import MineConfig
+from train.evaluation.guard import GuardConfig
 from train.loop.fit import FitConfig
 from train.people.training import PEOPLE_FIT, PeopleConfig
 from train.pipeline.behaviour import BehaviourConfig
@@ -62,6 +63,7 @@ class TrainConfig:
     people: PeopleConfig = field(default_factory=PeopleConfig)
     people_fit: FitConfig = PEOPLE_FIT
     calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
 
 # The towers train on all pairs once, and the reranker on about fifty thousand pairs. For a
