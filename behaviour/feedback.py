@@ -18,6 +18,7 @@ from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
 from behaviour.log.format import StoredEvent, without_person
 from behaviour.log.writer import Writer
+from behaviour.spending import Spending
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Feedback:
         config: The settings.
         counters: Counts of items, of queries and items, and of people.
         histories: The latest events of people.
+        spending: What promotions have spent.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Feedback:
         self._log = log
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
+        self.spending = Spending()
         self.histories = Histories(self.config.history_events, self.config.max_history_events)
         self._expired_at = 0  # time of the last check for old events, in microseconds since 1970
         self._expire()
@@ -155,6 +158,7 @@ class Feedback:
         def erase() -> int:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed)
+            self.spending.remove(removed)
             self._forget(user_id, {e.event.session_id for e in removed if e.event.session_id})
             self._log.rewrite()
             return len(removed)
@@ -177,6 +181,7 @@ class Feedback:
     def _append(self, calls: Sequence[Sequence[Event]]) -> list[Appended]:
         outcomes, new = self._log.append(calls, self._earliest())
         self.counters.add(new)
+        self.spending.add(new)
         self.histories.add(new)
         return outcomes
 
@@ -204,6 +209,7 @@ class Feedback:
         stored = map(self._anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
             self.counters.add(events)
+            self.spending.add(events)
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)

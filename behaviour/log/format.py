@@ -28,20 +28,26 @@ DIRECTORY = "events"  # directory of the log, inside the directory that --state 
 FILE = "events.sqlite3"
 MARK = "events.mark"
 
+
+def _add_promotions(connection: sqlite3.Connection) -> None:
+    """Add the column `promotion_id`, which the first version does not have."""
+    connection.execute("ALTER TABLE events ADD COLUMN promotion_id TEXT")
+
+
 _FORMAT = LogFormat(
     application_id=0x53484556,  # "SHEV"
-    version=1,
+    version=2,
     tables=(
         "CREATE TABLE events (sequence INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE,"
         " time INTEGER NOT NULL, type TEXT NOT NULL, item_id TEXT NOT NULL, user_id TEXT,"
         " session_id TEXT, query TEXT, position INTEGER, request_id TEXT, bundle_id TEXT,"
-        " context TEXT, propensity REAL, price REAL, quantity REAL)",
+        " context TEXT, propensity REAL, price REAL, quantity REAL, promotion_id TEXT)",
         "CREATE TABLE sessions (session_id TEXT PRIMARY KEY, user_id TEXT NOT NULL,"
         " time INTEGER NOT NULL) WITHOUT ROWID",
         "CREATE TABLE opted_out (user BLOB PRIMARY KEY) WITHOUT ROWID",
         "CREATE TABLE progress (sequence INTEGER NOT NULL, erased INTEGER NOT NULL)",
     ),
-    upgrades=MappingProxyType({}),
+    upgrades=MappingProxyType({1: _add_promotions}),
     directory="give the directory that a server uses as --state",
     other_directory="give another --state",
     restart=f"move {FILE} and {MARK} away to start without earlier events",
@@ -182,6 +188,7 @@ def row_of(sequence: int, event: Event) -> tuple[Any, ...]:
         event.propensity,
         event.price,
         event.quantity,
+        event.promotion_id,
     )
 
 
