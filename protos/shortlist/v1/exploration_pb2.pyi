@@ -57,8 +57,9 @@ class Exploration(_message.Message):
     the order alone would show there.
 
     The list is divided into blocks of 1 / `share` positions, rounded up. In each block, one position,
-    drawn at random, explores: it shows an item that is drawn from the pool, and all other items keep
-    their order. The pool is the recalled items among the first 100 results that follow the position.
+    drawn at random, explores: it swaps its item with an item that is drawn from the pool. All other
+    items keep their positions. The pool is the recalled items that follow the position among the
+    first 100 results.
     Items that the filter or rules exclude are not in the pool, nor are items that are out of stock
     (unless the request ignores the stock). Pinned items and items that have a code of the query
     keep their positions, which no block counts.
