@@ -84,4 +84,4 @@ class Spending:
                     traffic[event.time % DAY * _HOURS // DAY] += number
             for by_day in (self._events, self._traffic):
                 for day in sorted(by_day)[:-_DAYS]:
-                    del by_day[day]  # type: ignore[attr-defined]  # the union of both dicts
+                    del by_day[day]

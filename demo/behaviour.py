@@ -247,7 +247,7 @@ class Shop:
         """Return the true probability that a user who clicks a product buys it."""
         in_stock = np.array([product.in_stock for product in page], float)
         cart = self._cart(grades(query.intent, page))
-        return in_stock * cart * self._model.purchase_probability
+        return np.asarray(in_stock * cart * self._model.purchase_probability)
 
     def _page(self, query: Query) -> list[Product]:
         pool, scores = self.pool(query), self.scores(query)

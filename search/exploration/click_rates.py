@@ -65,4 +65,4 @@ def best_chances(
     middle = np.log(np.maximum((below[:, 1:] + below[:, :-1]) / 2, 1e-300))
     others = np.exp(middle.sum(axis=0) - middle)
     chances: Float64[np.ndarray, " items"] = (np.diff(below) * others).sum(axis=1)
-    return chances / chances.sum()
+    return np.asarray(chances / chances.sum())

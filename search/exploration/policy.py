@@ -24,6 +24,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from catalog.events import MIN_PROPENSITY
+
 
 @dataclass(frozen=True)
 class Explored:
@@ -92,4 +94,5 @@ def _propensities(
     higher, lower = np.minimum(positions, items), np.maximum(positions, items)
     before = np.cumsum(inverse) - inverse
     stays = 1 - (tails[positions] > 0) / block - weights[positions] * before[positions]
-    return np.where(positions == items, stays, weights[lower] * inverse[higher])
+    chances = np.where(positions == items, stays, weights[lower] * inverse[higher])
+    return np.asarray(np.clip(chances, MIN_PROPENSITY, 1.0))

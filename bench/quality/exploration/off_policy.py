@@ -1,7 +1,7 @@
 """How often the intervals of off-policy estimates have the true value.
 
 The log has lists in the order of the shop, with epsilon-greedy exploration. The target orders the
-items of a query by text alone, without popularity. Its true value follows from the true
+items of a query by text and then by price, without popularity. Its true value follows from the true
 probabilities of clicks.
 """
 
@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
+from jaxtyping import Int64
 
-from bench.quality.exploration.shop import POOL, POSITIONS, DemoSearches
+from bench.quality.exploration.shop import POOL, POSITIONS, DemoSearches, Searched
 from demo.judgments import text_grades
 from search.exploration.policy import explore
 from train.evaluation.policy.estimates import Estimates
@@ -40,10 +41,7 @@ class Coverage:
 
 def coverage(demo: DemoSearches, *, runs: int, searches: int, share: float) -> Coverage:
     """Log searches and estimate the value of the target, several times."""
-    targets = [
-        np.argsort(-text_grades(s.query.intent, s.products), kind="stable")[:POSITIONS]
-        for s in demo.searched
-    ]
+    targets = [_by_text_and_price(searched) for searched in demo.searched]
     own = np.arange(POSITIONS)
     truth = sum(asked * demo.value(n, targets[n]) for n, asked in enumerate(demo.asked.tolist()))
     logged = sum(asked * demo.value(n, own) for n, asked in enumerate(demo.asked.tolist()))
@@ -65,6 +63,12 @@ def coverage(demo: DemoSearches, *, runs: int, searches: int, share: float) -> C
         {name: float(np.mean([i.high - i.low for i in of])) for name, of in intervals.items()},
         runs,
     )
+
+
+def _by_text_and_price(searched: Searched) -> Int64[np.ndarray, " positions"]:
+    fits = text_grades(searched.query.intent, searched.products)
+    prices = np.array([product.price for product in searched.products])
+    return np.asarray(np.lexsort((prices, -fits))[:POSITIONS])
 
 
 def log_searches(

@@ -116,7 +116,7 @@ def _relevance(state: SearchState) -> Float64[np.ndarray, " ranks"]:
     scores = state.ranking.scores.astype(np.float64)
     if state.request.recommending is None or not len(scores) or scores.max() <= 0:
         return np.zeros(0)
-    return np.clip(scores / scores.max(), 0.0, 1.0)
+    return np.asarray(np.clip(scores / scores.max(), 0.0, 1.0))
 
 
 def _marked(state: SearchState, hit: Hit, position: int) -> Hit:

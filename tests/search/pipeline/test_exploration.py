@@ -60,9 +60,9 @@ def test_pages_are_parts_of_one_list(engine):
 
 def test_the_share_of_the_server_is_the_largest(tiny_bundle, engine):
     less = Engine.load(tiny_bundle, replace(BY_SCORE, max_exploration=0.1))
-    assert len(explored(search(less, share=1, page_size=20))) == 2
+    assert len(explored(search(less, share=1.0, page_size=20))) == 2
     off = Engine.load(tiny_bundle, replace(BY_SCORE, max_exploration=0.0))
-    result = search(off, share=1, page_size=20)
+    result = search(off, share=1.0, page_size=20)
     assert ids(result) == ids(engine.search(SearchRequest(QUERY, page_size=20)))
     assert result.hits[0].propensity is None
 
@@ -97,32 +97,29 @@ def test_items_out_of_stock_are_not_drawn(tiny_bundle):
 
 
 def test_thompson_sampling_tries_items_that_were_seldom_shown(engine, tmp_path):
-    order = ids(engine.search(SearchRequest(QUERY, page_size=40)))
+    """All items but one have a hundred impressions, of which five were clicked."""
+    order = ids(engine.search(SearchRequest(QUERY, page_size=40, rerank_depth=0)))
     new = order[30]
-    shown = [item for item in order if item != new]
     events = [
-        Event(f"{item}-{n}", 1_000_000, "impression", item, query=QUERY, position=1)
-        for item in shown
-        for n in range(25)
+        Event(f"{item}-{n}", 1_000_000, kind, item, query=QUERY, position=1)
+        for item in order
+        if item != new
+        for n, kind in enumerate(["impression"] * 100 + ["click"] * 5)
     ]
     feedback = Feedback(EventLog.open(tmp_path), clock=lambda: 1.0)
     for start in range(0, len(events), 1_000):
         recorded = feedback.record(events[start : start + 1_000])
         assert recorded is not None
         recorded.result()
-    people = LivePeople(feedback)
-    drawn = []
-    for seed in range(200):
-        hits = search(engine, seed, method=THOMPSON, people=people, page_size=5).hits
-        drawn += [hit.item_id for hit in hits if hit.exploring]
+    drawn = {"before": 0, "after": 0}
+    for name, people in (("before", None), ("after", LivePeople(feedback))):
+        for seed in range(100):
+            result = search(
+                engine, seed, method=THOMPSON, people=people, page_size=5, rerank_depth=0
+            )
+            drawn[name] += new in [hit.item_id for hit in result.hits if hit.exploring]
     feedback.close()
-    without = [
-        hit.item_id
-        for seed in range(200)
-        for hit in search(engine, seed, method=THOMPSON, page_size=5).hits
-        if hit.exploring
-    ]
-    assert drawn.count(new) > 3 * without.count(new) + 10
+    assert drawn["after"] > 2 * drawn["before"] + 4
 
 
 def test_recommendations_and_browsing_explore(people_bundle):

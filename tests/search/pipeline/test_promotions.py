@@ -47,7 +47,15 @@ def request_for(*promotions: Promotion, now: int = NOON, share: float = 0.2, **f
 
 
 def promotion(*item_ids: str, **fields) -> Promotion:
-    return Promotion("ads", item_ids, 100.0, **{"min_relevance": 0.0, **fields})
+    return Promotion(
+        **{
+            "promotion_id": "ads",
+            "item_ids": item_ids,
+            "daily_budget": 100.0,
+            "min_relevance": 0.0,
+            **fields,
+        }
+    )
 
 
 def promoted(result) -> dict[int, str]:
@@ -79,7 +87,8 @@ def test_an_item_that_ranks_there_anyway_is_not_promoted(engine, feedback):
 def test_items_below_the_floor_are_not_promoted(engine, feedback):
     hits = engine.search(request_for(page_size=48)).hits
     floor = hits[10].score / hits[0].score
-    above, below = hits[10].item_id, next(h.item_id for h in hits if h.score < hits[10].score)
+    above, below = hits[10].item_id, hits[-1].item_id
+    assert hits[-1].score < hits[10].score - 1e-3
     request = request_for(promotion(above, below, min_relevance=floor - 1e-6))
     assert promoted(engine.search(request, people=LivePeople(feedback))) == {1: above}
 

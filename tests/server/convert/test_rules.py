@@ -151,7 +151,7 @@ def test_a_search_by_rules_answers_as_the_engine_does(client: Client, engine: En
     told = {report.rule: report for report in response.rules}
     assert list(told) == [
         "excluded_item_ids", "boosts[0]", "boosts[1]", "diversity", "caps[0]", "caps[1]", "pins[0]",
-        "pins[1]",
+        "pins[1]", "promotions[0]", "promotions[1]",
     ]  # fmt: skip
     assert told["excluded_item_ids"].affected_count == 2
     assert told["pins[1]"].pin_problem == rules_pb2.PIN_PROBLEM_FILTERED_OUT
@@ -230,7 +230,7 @@ def test_the_rules_of_the_docs_do_what_they_show(
     address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (ROOT / "docs" / "ranking.md").read_text("utf-8")
-    [example] = re.findall(r"```python\n(.*?)```", text, re.S)
+    [example, _] = re.findall(r"```python\n(.*?)```", text, re.S)
     program = example.replace("127.0.0.1:50051", address).replace("=2.0", "=30.0")
     exec(compile(program, "ranking.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()

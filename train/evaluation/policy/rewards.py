@@ -60,8 +60,10 @@ class RewardModel:
 
     def predict(self, results: Results) -> Float64[np.ndarray, " rows"]:
         """Return the predicted reward of results."""
-        predicted: Float64[np.ndarray, " rows"] = self.theta[results.position]
-        return predicted * self.pairs[results.pair]
+        predicted: Float64[np.ndarray, " rows"] = (
+            self.theta[results.position] * self.pairs[results.pair]
+        )
+        return predicted
 
 
 def _rates(
