@@ -19,6 +19,7 @@ from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
 from behaviour.log.format import without_person
 from behaviour.log.writer import Writer
+from behaviour.spending import Spending
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Feedback:
         config: The settings.
         counters: Counts of items, of queries and items, and of people.
         histories: The latest events of people.
+        spending: What promotions have spent.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Feedback:
         self._log = log
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
+        self.spending = Spending()
         self.histories = Histories(self.config.history_events, self.config.max_history_events)
         self._steady = steady
         self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
@@ -175,6 +178,7 @@ class Feedback:
         def erase() -> Erasure:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed.events)
+            self.spending.remove(removed.events)
             self._remove(user_id, removed.sessions)
             scanned = self._log.rewrite({user_id, *removed.sessions})
             return Erasure(len(removed.events), len(removed.sessions), scanned)
@@ -197,6 +201,7 @@ class Feedback:
     def _append(self, calls: Sequence[Sequence[Event]]) -> list[Appended]:
         outcomes, new = self._log.append(calls, self._earliest())
         self.counters.add(new)
+        self.spending.add(new)
         self.histories.add(new)
         return outcomes
 
@@ -235,6 +240,7 @@ class Feedback:
         stored = map(self._log.anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
             self.counters.add(events)
+            self.spending.add(events)
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)
