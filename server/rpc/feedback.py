@@ -50,6 +50,8 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         """Record the events of one request."""
         future, unknown = await self._queue(message.events)
         if future is None:
+            assert self._feedback is not None
+            self._feedback.count_refused(len(message.events))
             raise OverloadedError(_RETRY_SECONDS)
         appended = await asyncio.wrap_future(future)
         return feedback_service_pb2.RecordEventsResponse(**_counts([appended], unknown))
@@ -96,8 +98,12 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         catalogue = self._engine_handle.engine.snapshot.catalogue
 
         def queue() -> "tuple[Future[Appended] | None, int]":
-            events = event_records(messages)
-            future = feedback.record(events)
+            try:
+                events = event_records(messages)
+                future = feedback.record(events)
+            except RequestError:
+                feedback.count_refused(len(messages))
+                raise
             rows = catalogue.rows([event.item_id for event in events])
             return future, int(np.count_nonzero(rows < 0))
 
