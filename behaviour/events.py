@@ -42,6 +42,13 @@ class Event:
     price: float | None = None  # currency units
     quantity: float | None = None
 
+    def __post_init__(self) -> None:
+        """Turn blank ids of people into None."""
+        for name in ("user_id", "session_id"):
+            value = getattr(self, name)
+            if value is not None and not value.strip():
+                object.__setattr__(self, name, None)
+
 
 def check_events(events: Sequence[Event], latest: int, path: str = "events") -> None:
     """Refuse events that the log does not take.

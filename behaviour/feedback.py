@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -18,11 +18,12 @@ from behaviour.counters import Counters
 from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
 from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
-from behaviour.log.format import StoredEvent, without_person
+from behaviour.log.format import without_person
 from behaviour.log.writer import Writer
 
 logger = logging.getLogger(__name__)
 
+_EXPIRY_SECONDS = 3_600.0  # time between two checks for old events
 _AT_A_TIME = 5_000  # number of events that are read from the log at a time
 
 
@@ -59,6 +60,7 @@ class Feedback:
         log: EventLog,
         config: FeedbackConfig | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the log, and start to take events.
 
@@ -66,6 +68,7 @@ class Feedback:
             log: The event log; `close` closes it.
             config: The settings; None for the defaults.
             clock: Returns the seconds since 1970.
+            steady: Returns the seconds since any moment; nobody can set this clock.
         """
         self.config = config or FeedbackConfig()
         self._log = log
@@ -75,7 +78,9 @@ class Feedback:
         self._outcomes = Counter(recorded=0, duplicate=0, dropped=0, refused=0)
         self._last_append: float | None = None
         self._oldest: int | None = None  # time of the earliest event in the log, in microseconds
-        self._expired_at = 0  # time of the last check for old events, in microseconds since 1970
+        self._steady = steady
+        self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
+        self._next_expiry = steady()
         self._expire()
         self._replay()
         self._oldest = log.oldest()
@@ -143,11 +148,14 @@ class Feedback:
         check_person(user_id, "user_id")
 
         def join() -> None:
-            self._log.join(session_id, user_id, self._now())
+            if not self._log.join(session_id, user_id, self._now()):
+                return
+            if last := self._log.last_forgotten(user_id):
+                events = [e for e in self._log.session_events(session_id) if e.sequence <= last]
+                self.counters.remove([replace(each, user_id=None) for each in events])
+                self.counters.add([without_person(each) for each in events])
             self.counters.join(session_id, user_id)
-            self.histories.join(session_id, user_id)
-            if self._log.has_opted_out(user_id):
-                self._forget(user_id)
+            self.histories.join(session_id, user_id, last)
 
         return self._writer.run(join)
 
@@ -155,7 +163,7 @@ class Feedback:
         """Drop all later events of a user, and forget the user's history; or keep events again.
 
         Events that were recorded before stay in the log until `erase_user`. They no longer count
-        for the user.
+        for the user, also if the user opts in again.
 
         Raises:
             RequestError: the id is empty or too long.
@@ -166,7 +174,8 @@ class Feedback:
         def record() -> None:
             self._log.opt_out(user_id, opted_out)
             if opted_out:
-                self._forget(user_id)
+                self.counters.forget(user_id)
+                self.histories.forget(user_id)
 
         return self._writer.run(record)
 
@@ -190,7 +199,7 @@ class Feedback:
         def erase() -> Erasure:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed.events)
-            self._forget(user_id, removed.sessions)
+            self._remove(user_id, removed.sessions)
             self._oldest = self._log.oldest()
             scanned = self._log.rewrite({user_id, *removed.sessions})
             return Erasure(len(removed.events), len(removed.sessions), scanned)
@@ -224,21 +233,32 @@ class Feedback:
             self._outcomes["dropped"] += outcome.dropped
         return outcomes
 
-    def _forget(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
+    def _remove(self, user_id: str, session_ids: Iterable[str]) -> None:
         self.counters.forget(user_id, session_ids)
         self.histories.remove(user_id, session_ids)
 
     def _earliest(self) -> int:
-        """Return the time of the earliest event to keep, in microseconds since 1970."""
+        """Return the time of the earliest event to keep, in microseconds since 1970.
+
+        A clock that somebody has set ahead makes no event old.
+        """
         days = self.config.retention_days
-        return int(self._now() - days * DAY) if days else 0
+        latest = int((self._opened_at + self._steady()) * 1e6) + MAX_EARLY
+        return int(min(self._now(), latest) - days * DAY) if days else 0
 
     def _expire(self) -> None:
         """Remove old events, at most once an hour."""
-        now, earliest = self._now(), self._earliest()
-        if earliest <= 0 or now < self._expired_at + DAY // 24:
+        if not self.config.retention_days or self._steady() < self._next_expiry:
             return
-        self._expired_at = now
+        self._next_expiry = self._steady() + _EXPIRY_SECONDS
+        ahead = self._clock() - self._steady() - self._opened_at
+        if ahead * 1e6 > MAX_EARLY:
+            logger.error(
+                "the clock was set ahead by %.1f days while the server ran: events expire late; "
+                "correct the clock, or restart the server if the clock is right",
+                ahead / 86_400,
+            )
+        earliest = self._earliest()
         if removed := self._log.expire(earliest):
             logger.info("events expired: events=%d", removed)
             self._oldest = self._log.oldest()
@@ -246,14 +266,10 @@ class Feedback:
 
     def _replay(self) -> None:
         """Count the events of the log."""
-        stored = map(self._anonymous, self._log.events())
+        stored = map(self._log.anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
             self.counters.add(events)
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)
         self.counters.refresh()
-
-    def _anonymous(self, stored: StoredEvent) -> StoredEvent:
-        """Return an event without its person if the user opted out."""
-        return without_person(stored) if self._log.has_opted_out(stored.user_id) else stored

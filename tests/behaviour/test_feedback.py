@@ -14,6 +14,7 @@ from behaviour.config import CounterConfig, FeedbackConfig
 from behaviour.events import DAY, MAX_EARLY
 from behaviour.feedback import Feedback
 from behaviour.log.event_log import EventLog
+from behaviour.log.format import copied
 from behaviour.log.writer import ClosedLogError
 from tests.behaviour.examples import HOUR, MICROSECONDS, NOW, bytes_of, event, random_events
 from tests.timing import Clock, eventually
@@ -177,6 +178,40 @@ def test_an_erased_user_s_event_is_not_the_oldest(feedback: Feedback):
     assert feedback.report().oldest_event == NOW
 
 
+def test_what_an_opt_out_forgot_stays_forgotten_after_an_opt_in_and_a_restart(
+    feedback: Feedback, tmp_path: Path, clock: Clock
+):
+    def people(feedback: Feedback):
+        return (
+            [past.item_id for past in feedback.histories.of("u")],
+            [past.item_id for past in feedback.histories.of(None, "joined")],
+            [past.item_id for past in feedback.histories.of(None, "joined late")],
+            feedback.counters.person("u").types.sum(),
+            feedback.counters.person(None, "joined late").types.sum(),
+            feedback.counters.items(["lamp", "vase"]).of("view").tolist(),
+        )
+
+    record(feedback, event("a", user_id="u"), event("b", session_id="joined"))
+    feedback.join_session("joined", "u").result()
+    record(feedback, event("c", session_id="joined late"))
+    feedback.opt_out("u").result()
+    feedback.opt_out("u", False).result()
+    record(feedback, event("d", item_id="vase", session_id="joined"))
+    record(feedback, event("e", item_id="vase", session_id="joined late"))
+    feedback.opt_out("u", False).result()  # it was in already: nothing is forgotten
+    for _ in range(2):  # the second call changes nothing
+        feedback.join_session("joined late", "u").result()
+    with copied(tmp_path) as stored:
+        assert [each.user_id for each in stored] == [None, None, None, "u", "u"]
+    vases, two, none = ["vase", "vase"], pytest.approx(2), pytest.approx(0)
+    counts = [pytest.approx(3), pytest.approx(2)]
+    assert people(feedback) == (vases, vases, vases, two, none, counts)
+    feedback.close()
+    again = Feedback(EventLog.open(tmp_path), None, clock)
+    assert people(again) == (vases, vases, vases, two, none, counts)
+    again.close()
+
+
 def test_a_session_of_another_user_cannot_be_joined(feedback: Feedback):
     feedback.join_session("s", "u").result()
     with pytest.raises(RequestError, match="session_id: was joined to another user"):
@@ -205,7 +240,7 @@ def test_events_of_the_future_are_refused_except_for_fast_clocks(feedback: Feedb
 
 def test_events_expire_while_the_server_runs_and_at_its_start(tmp_path: Path, clock: Clock):
     config = FeedbackConfig(retention_days=10.0, gather_seconds=0.0)
-    feedback = Feedback(EventLog.open(tmp_path), config, clock)
+    feedback = Feedback(EventLog.open(tmp_path), config, clock, clock)
     old = event("old", user_id="u", time=MICROSECONDS - 9 * DAY)
     new = event("new", user_id="u", item_id="vase")
     older = event("older", time=MICROSECONDS - 11 * DAY)
@@ -216,8 +251,34 @@ def test_events_expire_while_the_server_runs_and_at_its_start(tmp_path: Path, cl
     assert record(feedback, old).dropped == 1
     feedback.close()
     clock.advance(9 * 86_400)
-    feedback = Feedback(EventLog.open(tmp_path), config, clock)
+    feedback = Feedback(EventLog.open(tmp_path), config, clock, clock)
     assert feedback.histories.of("u") == ()
+    feedback.close()
+
+
+def test_a_clock_that_jumps_ahead_makes_no_event_old(
+    tmp_path: Path, clock: Clock, caplog: pytest.LogCaptureFixture
+):
+    config, steady = FeedbackConfig(retention_days=10.0, gather_seconds=0.0), Clock()
+    feedback = Feedback(EventLog.open(tmp_path), config, clock, steady)
+    for days in range(8):
+        record(feedback, event(f"{days}", user_id="u", time=MICROSECONDS - days * DAY))
+
+    def pass_days(days: float) -> list[str]:
+        for time in (clock, steady):
+            time.advance(days * 86_400)
+        feedback.maintain()
+        return [past.item_id for past in feedback.histories.of("u")]
+
+    clock.advance(730 * 86_400)
+    assert len(pass_days(0.5)) == 8
+    assert "the clock was set ahead by 730.0 days" in caplog.text
+    assert record(feedback, event("late", user_id="u", time=MICROSECONDS)).accepted == 1
+    clock.advance(-730 * 86_400)
+    assert len(pass_days(0.5)) == 9
+    caplog.clear()
+    assert len(pass_days(3.5)) == 7  # the events of 6 and 7 days before are too old
+    assert caplog.text == ""
     feedback.close()
 
 

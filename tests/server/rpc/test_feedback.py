@@ -12,6 +12,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from base.errors import RequestError
 from behaviour.config import FeedbackConfig
 from behaviour.events import MAX_EVENTS
 from behaviour.feedback import Feedback
@@ -94,6 +95,7 @@ def test_an_invalid_event_is_refused_with_its_path_and_nothing_of_its_call_is_re
     good = event("view", ITEM)
     late = event("view", ITEM, time=datetime.now(UTC) + timedelta(days=2))
     no_type = Event(event_id="a", time=good.time, item_id="i")
+    two_seconds = Event(event_id="a", type=good.type, item_id="i", time={"nanos": 2_000_000_000})
     no_time = Event(event_id="a", type=good.type, item_id="i")
     too_many = [event("view", ITEM) for _ in range(MAX_EVENTS + 1)]
     with Client(running.address) as client:
@@ -101,6 +103,7 @@ def test_an_invalid_event_is_refused_with_its_path_and_nothing_of_its_call_is_re
             ([good, event("view", ITEM, position=-1)], "events[1].position: is -1; give 1 to"),
             ([good, late], "events[1].time: is in the future"),
             ([good, no_time], "events[1].time: is empty; give a value"),
+            ([good, two_seconds], "events[1].time: is no time; give seconds since 1970"),
             ([good, no_type], "events[1].type: is unknown; give impression, view"),
             (too_many, "events: has 1,001 events; give 1 to 1,000"),
             ([], "events: has 0 events; give 1 to 1,000"),
@@ -119,7 +122,7 @@ def test_an_invalid_event_is_refused_with_its_path_and_nothing_of_its_call_is_re
         assert refused.value.field_violations[0].field == "messages[1].events[1].item_id"
         assert counts(client.record_events([good])) == (0, 1, 0, 0, 1)
     exported = running.service._metrics.registry.get_sample_value
-    of_calls = 2 * 4 + MAX_EVENTS + 1
+    of_calls = 2 * 5 + MAX_EVENTS + 1
     for outcome, count in (("recorded", 1), ("duplicate", 1), ("refused", of_calls + 2)):
         assert exported("shortlist_events_total", {"outcome": outcome}) == count
     assert exported("shortlist_event_log_bytes") > 0
@@ -146,6 +149,11 @@ def test_every_field_of_a_message_is_read() -> None:
     message.time.nanos += 999  # times are kept in microseconds
     assert set(values) == {field.name for field in Event.DESCRIPTOR.fields}
     assert event_records([message]) == [expected]
+
+
+def test_a_call_with_too_many_events_is_refused_before_its_events_are_converted() -> None:
+    with pytest.raises(RequestError, match=r"^events: has 1,001 events; give 1 to 1,000$"):
+        event_records([Event()] * 1_001)  # the events have no time
 
 
 def test_the_log_of_the_server_has_no_ids_of_people_and_items(
@@ -176,9 +184,12 @@ def test_a_call_is_refused_and_a_stream_waits_while_too_many_events_wait(
         pauses.append(seconds)
         blocked.set()
         await asyncio.wrap_future(waiting)
+        del message.events[:]  # the events are not converted again
+
+    message = StreamEventsRequest(events=[event("view", ITEM)] * 2)
 
     async def stream():
-        yield StreamEventsRequest(events=[event("view", ITEM)] * 2)
+        yield message
 
     async def record() -> tuple[int, ...]:
         servicer = FeedbackServicer(handle, feedback, sleep)
