@@ -6,7 +6,8 @@ before the event is acknowledged. So a request that begins after the acknowledge
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -25,6 +26,16 @@ logger = logging.getLogger(__name__)
 
 _EXPIRY_SECONDS = 3_600.0  # time between two checks for old events
 _AT_A_TIME = 5_000  # number of events that are read from the log at a time
+
+
+@dataclass(frozen=True)
+class FeedbackReport:
+    """The state of the event log, and what became of the events since the start."""
+
+    outcomes: Mapping[str, int]  # number of events that were recorded, duplicate, dropped, refused
+    log_bytes: int  # size of the files of the log
+    oldest_event: float | None  # time of the earliest event in seconds since 1970; None: no event
+    last_append: float | None  # when events became durable last; None: not since the start
 
 
 @dataclass(frozen=True)
@@ -67,11 +78,15 @@ class Feedback:
         self.counters = Counters(self.config.counters, clock)
         self.spending = Spending()
         self.histories = Histories(self.config.history_events, self.config.max_history_events)
+        self._outcomes = Counter(recorded=0, duplicate=0, dropped=0, refused=0)
+        self._last_append: float | None = None
+        self._oldest: int | None = None  # time of the earliest event in the log, in microseconds
         self._steady = steady
         self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
         self._next_expiry = steady()
         self._expire()
         self._replay()
+        self._oldest = log.oldest()
         self._writer = Writer(
             self._append,
             self.maintain,
@@ -100,6 +115,15 @@ class Feedback:
     def sequence(self) -> int:
         """Sequence number of the last durable event; 0 before the first event."""
         return self._log.sequence
+
+    def report(self) -> FeedbackReport:
+        """Return the state of the event log."""
+        oldest = None if self._oldest is None else self._oldest / 1e6
+        return FeedbackReport(dict(self._outcomes), self._log.size_bytes, oldest, self._last_append)
+
+    def count_refused(self, events: int) -> None:
+        """Count events that a caller refused: one of their call is invalid, or too many wait."""
+        self._outcomes["refused"] += events
 
     def record(self, events: Sequence[Event]) -> "Future[Appended] | None":
         """Queue the events of one call; return None if too many events wait.
@@ -180,6 +204,7 @@ class Feedback:
             self.counters.remove(removed.events)
             self.spending.remove(removed.events)
             self._remove(user_id, removed.sessions)
+            self._oldest = self._log.oldest()
             scanned = self._log.rewrite({user_id, *removed.sessions})
             return Erasure(len(removed.events), len(removed.sessions), scanned)
 
@@ -203,6 +228,14 @@ class Feedback:
         self.counters.add(new)
         self.spending.add(new)
         self.histories.add(new)
+        if new:
+            first = min(stored.event.time for stored in new)
+            self._oldest = first if self._oldest is None else min(self._oldest, first)
+            self._last_append = self._clock()
+        self._outcomes["recorded"] += len(new)
+        for outcome in outcomes:
+            self._outcomes["duplicate"] += outcome.duplicates
+            self._outcomes["dropped"] += outcome.dropped
         return outcomes
 
     def _remove(self, user_id: str, session_ids: Iterable[str]) -> None:
@@ -233,6 +266,7 @@ class Feedback:
         earliest = self._earliest()
         if removed := self._log.expire(earliest):
             logger.info("events expired: events=%d", removed)
+            self._oldest = self._log.oldest()
         self.histories.expire(earliest)
 
     def _replay(self) -> None:
