@@ -54,7 +54,11 @@ class Feedback:
         self._log = log
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
-        self.histories = Histories(self.config.history_events, self.config.max_history_events)
+        self.histories = Histories(
+            self.config.history_events,
+            self.config.history_purchases,
+            self.config.max_history_events,
+        )
         self._steady = steady
         self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
         self._next_expiry = steady()
