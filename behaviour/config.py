@@ -38,6 +38,7 @@ class FeedbackConfig:
     queued_events: int = 50_000  # maximum number of events that wait for a transaction
     # pause between two estimates of how many shoppers look at each position
     refresh_seconds: float = 60.0
+    popular_seconds: float = 1.0  # pause between two counts of which items are popular now
     counters: CounterConfig = field(default_factory=CounterConfig)
 
     def __post_init__(self) -> None:
@@ -53,9 +54,8 @@ class FeedbackConfig:
             self._require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         for name in ("retention_days", "gather_seconds"):
             self._require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        self._require(
-            "refresh_seconds", self.refresh_seconds, self.refresh_seconds > 0, "more than 0"
-        )
+        for name in ("refresh_seconds", "popular_seconds"):
+            self._require(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         counters = self.counters
         for name in ("max_items", "max_pairs", "max_people"):
             value = getattr(counters, name)

@@ -30,7 +30,7 @@ the rate over all items. The rate of a query and an item is smoothed towards the
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -62,6 +62,14 @@ _LARGEST_EXPONENT = 200.0  # the landmark moves before weights exceed 2^200
 _AT_A_TIME = 256  # number of events that are added while readers wait
 _MOST_CLICKED = 100_000  # number of pairs from which theta is estimated
 
+# How much an event of each type says about popularity.
+_POPULARITY = np.array(
+    [
+        {"purchase": 1.0, "add_to_cart": 0.5, "click": 0.1, "view": 0.1}.get(name, 0.0)
+        for name in EVENT_TYPES
+    ]
+)
+
 _normalised = lru_cache(maxsize=10_000)(normalise_query)
 
 
@@ -79,7 +87,12 @@ class Counts:
 
 
 class Counters:
-    """The counters. One thread adds events; a short lock lets other threads read."""
+    """The counters. One thread adds events; a short lock lets other threads read.
+
+    Attributes:
+        popular: The items that were popular at the last `recount`, with their weighted counts, the
+            largest first.
+    """
 
     def __init__(
         self, config: CounterConfig | None = None, clock: Callable[[], float] = time.time
@@ -94,6 +107,7 @@ class Counters:
         self._people = CounterTable(_FIRST, self._config.max_people)
         self._total = np.zeros(_COLUMNS)
         self._theta = _PRIOR.copy()
+        self.popular: tuple[tuple[str, float], ...] = ()
         self._landmark = int(clock() * 1e6)
 
     def add(self, events: Sequence[StoredEvent]) -> None:
@@ -150,20 +164,19 @@ class Counters:
             rates = self._smoothed(self.pairs(query, item_ids), outcome, rates)
         return rates
 
-    def popular(self, weights: Mapping[str, float], limit: int) -> list[tuple[str, float]]:
-        """Return the items with the largest weighted sums of counts, best first.
-
-        Args:
-            weights: The weight of each type of event.
-            limit: Maximum number of items. Items with a sum of 0 or less are left out.
-        """
-        by_type = np.array([weights.get(name, 0.0) for name in EVENT_TYPES])
+    def recount(self, limit: int = 500) -> None:
+        """Set `popular` to the `limit` items with the largest weighted sums of counts above 0."""
         with self._lock:
-            sums = self._items.values[:, :_FIRST] @ by_type
-            best = np.argsort(-sums, kind="stable")[:limit]
-            keys = [str(self._items.keys[row]) for row in best.tolist()]
+            sums = self._items.values[:, :_FIRST] @ _POPULARITY
+            keys = list(self._items.keys)
+        best = np.flatnonzero(sums > 0)
+        if len(best) > limit:
+            best = best[np.argpartition(-sums[best], limit - 1)[:limit]]
+        best = best[np.lexsort((best, -sums[best]))]
         scores = (sums[best] * self._decay()).tolist()
-        return [(key, score) for key, score in zip(keys, scores, strict=True) if score > 0]
+        self.popular = tuple(
+            (str(keys[row]), score) for row, score in zip(best, scores, strict=True)
+        )
 
     @property
     def examination(self) -> Float64[np.ndarray, " positions"]:

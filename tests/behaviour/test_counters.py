@@ -216,17 +216,20 @@ def test_rates_of_few_impressions_are_near_the_mean_and_pairs_are_near_their_ite
 
 def test_popular_items_are_ordered_by_weighted_counts():
     counters = Counters(clock=Clock(NOW))
-    kinds = {"a": ["view"] * 5, "b": ["purchase"], "c": ["return"], "d": ["view"]}
+    kinds = {"a": ["view"] * 3, "b": ["purchase"], "c": ["return"], "d": ["view"], "e": ["view"]}
     counters.add(
         stored([event(f"{i}{n}", k, i) for i, ks in kinds.items() for n, k in enumerate(ks)])
     )
-    weights = {"view": 1.0, "purchase": 3.0, "return": -3.0}
-    assert counters.popular(weights, 10) == [
-        ("a", pytest.approx(5)),
-        ("b", pytest.approx(3)),
-        ("d", pytest.approx(1)),
-    ]
-    assert [item for item, _ in counters.popular(weights, 1)] == ["a"]
+    assert counters.popular == ()
+    counters.recount()
+    assert counters.popular == (
+        ("b", pytest.approx(1)),
+        ("a", pytest.approx(0.3)),
+        ("d", pytest.approx(0.1)),
+        ("e", pytest.approx(0.1)),
+    )
+    counters.recount(2)
+    assert [item for item, _ in counters.popular] == ["b", "a"]
 
 
 def test_a_full_table_keeps_the_items_with_the_most_events():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from behaviour.config import FeedbackConfig
 from behaviour.events import Event
 from behaviour.feedback import Feedback
 from catalog.facets import Facet
@@ -187,8 +188,8 @@ def test_the_events_of_the_server_are_read_at_once(engine, tmp_path):
 
 
 def test_what_is_popular_now_counts_once_there_are_enough_events(engine, tmp_path):
-    feedback, clock = Feedback.open(tmp_path), [0.0]
-    people = LivePeople(feedback, clock=lambda: clock[0])
+    feedback = Feedback.open(tmp_path, FeedbackConfig(popular_seconds=3_600.0))
+    people = LivePeople(feedback)
     request = SearchRequest(recommending=Recommending(Surface.HOME))
 
     def sell(item_id: str, count: int) -> None:
@@ -200,12 +201,11 @@ def test_what_is_popular_now_counts_once_there_are_enough_events(engine, tmp_pat
 
     assert ids(engine.search(request, people=people))[0] == POPULAR
     sell(B, 2)
-    clock[0] = 1.0
+    feedback.counters.recount()
     assert ids(engine.search(request, people=people))[0] == POPULAR
     sell(B, 500)
-    clock[0] = 1.9
-    assert B not in ids(engine.search(request, people=people))[:2]  # counted less than 1 s ago
-    clock[0] = 2.0
+    assert B not in ids(engine.search(request, people=people))[:2]  # not counted yet
+    feedback.counters.recount()
     assert B in ids(engine.search(request, people=people))[:2]
     feedback.close()
 
