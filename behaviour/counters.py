@@ -117,6 +117,7 @@ class Counters:
     def remove(self, events: Sequence[StoredEvent]) -> None:
         """Subtract events that were added, such as those of an erased user."""
         self._count(events, add=False)
+        _normalised.cache_clear()  # the queries of the user, too
 
     def join(self, session_id: str, user_id: str) -> None:
         """Add the counts of a session to those of its user."""

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -27,6 +27,15 @@ logger = logging.getLogger(__name__)
 
 _EXPIRY_SECONDS = 3_600.0  # time between two checks for old events
 _AT_A_TIME = 5_000  # number of events that are read from the log at a time
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What an erasure removed."""
+
+    events: int  # number of removed events
+    sessions: int  # number of sessions of the user, whose events without a user were removed, too
+    scanned_bytes: int  # size of the log's files, which were scanned and have no id of the user
 
 
 class Feedback:
@@ -161,11 +170,12 @@ class Feedback:
         """Return whether events of a user are dropped."""
         return self._log.has_opted_out(user_id)
 
-    def erase_user(self, user_id: str) -> "Future[int]":
-        """Remove a user from the log, the counters and the histories.
+    def erase_user(self, user_id: str) -> "Future[Erasure]":
+        """Remove a user from the log, the counters and the histories, and scan the log's files.
 
-        The future's result is the number of removed events. When it is done, no file of the log has
-        the user's id. All other jobs wait meanwhile, because the file is rewritten.
+        When the future is done, no file of the log has the user's id. All other jobs wait
+        meanwhile, because the file is rewritten. The future's exception is NotErasedError if a file
+        still has the user's id or the id of a session of the user.
 
         Raises:
             RequestError: the id is empty or too long.
@@ -173,12 +183,12 @@ class Feedback:
         """
         check_person(user_id, "user_id")
 
-        def erase() -> int:
+        def erase() -> Erasure:
             removed = self._log.remove_user(user_id)
-            self.counters.remove(removed)
-            self._remove(user_id, {e.event.session_id for e in removed if e.event.session_id})
-            self._log.rewrite()
-            return len(removed)
+            self.counters.remove(removed.events)
+            self._remove(user_id, removed.sessions)
+            scanned = self._log.rewrite({user_id, *removed.sessions})
+            return Erasure(len(removed.events), len(removed.sessions), scanned)
 
         return self._writer.run(erase)
 

@@ -6,7 +6,7 @@ the file.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from base.locks import DirectoryLock
 from base.sqlite_log.file import NoLogError, make_directory
 from base.sqlite_log.high_water_mark import HighWaterMark, MarkFile, lost
 from base.sqlite_log.open_log import OpenLog
+from base.sqlite_log.scan import require_erased
 from base.sqlite_log.statements import insert, select_in
 from behaviour.events import Event
 from behaviour.log import format as format_
@@ -32,6 +33,14 @@ class Appended:
     accepted: int  # number of new events
     duplicates: int  # number of events whose id the log had
     dropped: int  # number of events that are not kept: their user opted out, or they are too old
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `remove_user` removed."""
+
+    events: Sequence[StoredEvent]
+    sessions: frozenset[str]  # sessions of the user, and of removed events without a user
 
 
 class EventLog:
@@ -245,15 +254,12 @@ class EventLog:
         """Return an event without its person if it does not count for its user."""
         return self._opt_outs.anonymous(stored)
 
-    def remove_user(self, user_id: str) -> list[StoredEvent]:
+    def remove_user(self, user_id: str) -> Removed:
         """Remove the events and the joined sessions of a user. `rewrite` then removes their bytes.
 
         Events without a user are removed, too, if their session was joined to the user. They are
         also removed if the user has events in their session and it was joined to nobody else. The
         digest of a user who has opted out stays.
-
-        Returns:
-            The removed events.
 
         Raises:
             LogError: the file cannot be written.
@@ -269,6 +275,7 @@ class EventLog:
         with self._writing():
             connection, user = self._log.connection, (user_id,)
             removed = list(stored_events(connection, where, user))
+            own = {session for (session,) in connection.execute(sessions, user)}
             rows = f"FROM events WHERE {where}"
             with self._log.transaction():
                 connection.execute(f"DELETE {rows}", user)
@@ -278,20 +285,31 @@ class EventLog:
                 connection.execute("UPDATE progress SET erased = 1")
             self._opt_outs = OptOuts.read(connection)
             failpoint("events.after-erasure")
-            return removed
+            return Removed(removed, frozenset(own))
 
-    def rewrite(self) -> None:
+    def rewrite(self, erased: Collection[str] = ()) -> int:
         """Rewrite the file if it may have bytes of removed users. Appends wait meanwhile.
+
+        Args:
+            erased: Texts for which the files are then scanned: the ids of the removed users and of
+                their sessions.
+
+        Returns:
+            The number of scanned bytes.
 
         Raises:
             LogError: the file cannot be written.
+            NotErasedError: a file still has a text of `erased` that no remaining row has.
         """
         with self._writing():
-            connection = self._log.connection
+            connection, scanned = self._log.connection, 0
             if connection.execute("SELECT erased FROM progress").fetchone() == (1,):
                 self._log.rewrite()
+                if erased:
+                    scanned = require_erased(self._log, erased)
                 failpoint("events.after-rewrite")
                 connection.execute("UPDATE progress SET erased = 0")
+            return scanned
 
     def expire(self, earliest: int) -> int:
         """Remove the events before a time, and sessions that were joined before and have no event.

@@ -102,7 +102,7 @@ def local(config: FeedbackBenchConfig) -> Iterator[Record]:
         yield record
         total = feedback.sequence
         start = time.perf_counter()
-        removed = feedback.erase_user("user 7").result()
+        removed = feedback.erase_user("user 7").result().events
         _print(f"erasure of a user with {removed:,} events: {time.perf_counter() - start:.2f} s")
         feedback.close()
         size = sum(file.stat().st_size for file in Path(directory).rglob("*"))

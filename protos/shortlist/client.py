@@ -207,12 +207,10 @@ class Client:
         *,
         timeout_seconds: float | None = None,
         request_id: str | None = None,
-    ) -> int:
-        """Delete all data of a user; return the number of events (RecommendService.DeleteUser)."""
+    ) -> recommend_service_pb2.DeleteUserResponse:
+        """Delete all data of a user, and return what was deleted (RecommendService.DeleteUser)."""
         request = recommend_service_pb2.DeleteUserRequest(user_id=user_id)
-        method = self._recommend.DeleteUser
-        response = self._call(method, request, timeout_seconds, request_id)
-        return response.deleted_event_count
+        return self._call(self._recommend.DeleteUser, request, timeout_seconds, request_id)
 
     def set_opt_out(
         self,

@@ -63,9 +63,12 @@ class RecommendServicer(recommend_service_pb2_grpc.RecommendServiceServicer):
     ) -> recommend_service_pb2.DeleteUserResponse:
         """Delete everything that the server has of a user."""
         feedback = self._required()
-        deleted = await asyncio.wrap_future(feedback.erase_user(message.user_id))
+        erasure = await asyncio.wrap_future(feedback.erase_user(message.user_id))
         return recommend_service_pb2.DeleteUserResponse(
-            deleted_event_count=deleted, sequence=feedback.sequence
+            deleted_event_count=erasure.events,
+            deleted_session_count=erasure.sessions,
+            scanned_byte_count=erasure.scanned_bytes,
+            sequence=feedback.sequence,
         )
 
     async def SetOptOut(

@@ -78,8 +78,12 @@ def test_the_next_recommendation_reflects_an_event_and_a_deleted_user_is_gone(pe
     assert profile.event_count == 1
     assert profile.last_event_time == profile.events[0].time
 
+    record(people, B, session_id="visit-of-the-test")
+    people.join_session("visit-of-the-test", USER)
     assert files_with(tmp_path, USER)
-    assert people.delete_user(USER) == 1
+    deleted = people.delete_user(USER)
+    assert (deleted.deleted_event_count, deleted.deleted_session_count) == (2, 1)
+    assert deleted.scanned_byte_count > 0
     gone = people.get_profile(context_pb2.Person(user_id=USER))
     assert not gone.brands
     assert not gone.events
@@ -87,6 +91,7 @@ def test_the_next_recommendation_reflects_an_event_and_a_deleted_user_is_gone(pe
     assert not gone.HasField("last_event_time")
     assert ids(home(people)) == ids(before)
     assert files_with(tmp_path, USER) == []
+    assert files_with(tmp_path, "visit-of-the-test") == []
 
 
 def files_with(directory: Path, text: str) -> list[Path]:

@@ -19,9 +19,13 @@ from train.evaluation.recommend.evaluate import (
     print_reports,
     write_reports,
 )
+from train.loop.fit import FitConfig
+from train.people.peer import UserTowerPeer
+from train.people.training import PEOPLE_FIT, PeopleConfig
 from train.pipeline.bundle import record_metrics
+from train.pipeline.inputs import dataset_directory
 from train.pipeline.options import DEMO, TrainConfig
-from train.pipeline.run import TrainingRun, dataset_directory
+from train.pipeline.run import TrainingRun
 from train.pipeline.texts import catalogue_of
 
 logger = logging.getLogger(__name__)
@@ -127,13 +131,23 @@ def import_(config: ImportEventsConfig) -> None:
     _say(f"{config.state}: {accepted:,} new events{known}{refused}")
 
 
-def recommend(config: RecommendConfig) -> None:
+@dataclass(frozen=True)
+class RecommendCommand(RecommendConfig):
+    """Evaluate recommendations: fit on the purchases before each cut, measure on those after it."""
+
+    user_tower: bool = False  # also train the user tower at each cut, and measure it alone
+    people: PeopleConfig = field(default_factory=PeopleConfig)
+    people_fit: FitConfig = PEOPLE_FIT
+
+
+def recommend(config: RecommendCommand) -> None:
     """Fit recommenders before each cut, print their reports, and write them if requested."""
     dataset = read_dataset(dataset_directory(config.data, Path("out"), 0))
     for warning in dataset.warnings:
         logger.warning("warning: %s", warning)
     catalogue = catalogue_of(dataset, config.init_from)
-    reports = evaluate_recommendations(dataset, catalogue, config)
+    peers = [UserTowerPeer(catalogue, config.people, config.people_fit)] * config.user_tower
+    reports = evaluate_recommendations(dataset, catalogue, config, *peers)
     print_reports(reports)
     if config.json is not None:
         write_reports(reports, config, config.json)

@@ -12,6 +12,7 @@ from train.cli.commands import (
     EvaluateConfig,
     ExportEventsConfig,
     ImportEventsConfig,
+    RecommendCommand,
     ValidateConfig,
     evaluate_bundle,
     export,
@@ -20,7 +21,6 @@ from train.cli.commands import (
     train_all,
     validate,
 )
-from train.evaluation.recommend.evaluate import RecommendConfig
 from train.pipeline.options import DEMO, TrainConfig, preset
 from train.pipeline.run import STEPS, TrainingRun
 
@@ -32,6 +32,7 @@ _ABOUT = {
     "rerank": "Train the reranker.",
     "suggest": "Collect the suggestions for shoppers who type.",
     "behaviour": "Count what people do, for recommendations.",
+    "people": "Train the user tower, which recommends from a history of events.",
     "bundle": "Assemble the bundle from the results of the steps.",
 }
 COMMANDS = ("all", "validate", *STEPS, "bundle", "evaluate", "export-events", "import-events")
@@ -93,7 +94,7 @@ def _evaluate(rest: list[str], program: str) -> None:
         evaluate_bundle(tyro.cli(EvaluateConfig, args=rest, prog=program, description=about))
     elif options.task == "recommend":
         program = f"{program} --task recommend"
-        recommend(tyro.cli(RecommendConfig, args=rest, prog=program, description=about))
+        recommend(tyro.cli(RecommendCommand, args=rest, prog=program, description=about))
     else:
         raise InputError(f"--task {options.task}: one of search, recommend")
 

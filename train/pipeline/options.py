@@ -14,6 +14,7 @@ from towers.model import TowersConfig
 from train.data.candidates import CandidatesConfig
 from train.data.mine import MineConfig
 from train.loop.fit import FitConfig
+from train.people.training import PEOPLE_FIT, PeopleConfig
 from train.pipeline.behaviour import BehaviourConfig
 from train.pipeline.rerank import ListsConfig
 from train.pipeline.towers import PairsConfig
@@ -57,6 +58,8 @@ class TrainConfig:
     reranker: RerankerConfig = field(default_factory=RerankerConfig)
     lists: ListsConfig = field(default_factory=ListsConfig)
     rerank_fit: FitConfig = field(default_factory=FitConfig)
+    people: PeopleConfig = field(default_factory=PeopleConfig)
+    people_fit: FitConfig = PEOPLE_FIT
 
 
 # The towers train on all pairs once, and the reranker on about fifty thousand pairs. For a

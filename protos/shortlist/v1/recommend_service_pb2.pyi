@@ -724,19 +724,29 @@ class DeleteUserResponse(_message.Message):
 
     DELETED_EVENT_COUNT_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    DELETED_SESSION_COUNT_FIELD_NUMBER: _builtins.int
+    SCANNED_BYTE_COUNT_FIELD_NUMBER: _builtins.int
     deleted_event_count: _builtins.int
     """The number of deleted events."""
     sequence: _builtins.int
     """The sequence number of the event log after the call."""
+    deleted_session_count: _builtins.int
+    """The number of sessions of the user. Their events without a user were deleted, too."""
+    scanned_byte_count: _builtins.int
+    """The size of the files of the event log, which the server scanned after it rewrote them. The
+    scan found nothing of the user.
+    """
     def __init__(
         self,
         *,
         deleted_event_count: _builtins.int = ...,
         sequence: _builtins.int = ...,
+        deleted_session_count: _builtins.int = ...,
+        scanned_byte_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_event_count", b"deleted_event_count", "sequence", b"sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["deleted_event_count", b"deleted_event_count", "deleted_session_count", b"deleted_session_count", "scanned_byte_count", b"scanned_byte_count", "sequence", b"sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -86,7 +86,7 @@ def test_a_bundle_that_is_none_is_named(dataset, tmp_path, capsys):
 
 def test_an_unknown_command_names_the_known_ones(capsys):
     message = complaint(capsys, "trian")
-    steps = ("towers", "index", "mine", "rerank", "suggest", "behaviour", "bundle")
+    steps = ("towers", "index", "mine", "rerank", "suggest", "behaviour", "people", "bundle")
     for command in ("all", "validate", *steps, "evaluate"):
         assert command in message
 
