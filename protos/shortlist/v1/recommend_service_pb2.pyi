@@ -187,7 +187,8 @@ class Recommendation(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_context_pb2.Reason]:
-        """Why the item was recommended, the strongest reason first. Empty for a pinned item that no
+        """Why the item was recommended, the strongest reason first. Empty for an item that only its
+        number of ratings recommends, for one without events and ratings, and for a pinned item that no
         channel scores.
         """
 

@@ -52,6 +52,17 @@ def test_an_unknown_person_gets_what_most_people_bought(engine):
     assert set(ids(result)[2:4]) == {A, C}
     assert len(result.hits) == 48  # all other items follow, by their number of ratings
     assert [reason.kind for reason in result.hits[0].reasons] == [ReasonKind.POPULAR]
+    bought = {POPULAR, POPULAR_IN_FRANCE, A, C}
+    assert {hit.item_id for hit in result.hits if hit.reasons} == bought
+    assert result.signals == (Signal.POPULARITY,)
+    assert Signal.HISTORY in result.missing
+
+
+@pytest.mark.parametrize(
+    "history", [[past(A, "impression")], [past(A, "purchase", 1), past(A, "return")]]
+)
+def test_events_that_do_not_count_are_no_history(engine, history):
+    result = recommend(engine, history=history)
     assert result.signals == (Signal.POPULARITY,)
     assert Signal.HISTORY in result.missing
 
