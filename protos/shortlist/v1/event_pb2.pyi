@@ -147,7 +147,9 @@ class Event(_message.Message):
     price: _builtins.float
     """The price of one unit in currency units, from 0 to 10^12; INVALID_ARGUMENT otherwise."""
     quantity: _builtins.float
-    """The number of units, from -10^9 to 10^9; INVALID_ARGUMENT otherwise."""
+    """The number of units, from -10^9 to 10^9; INVALID_ARGUMENT otherwise. A purchase of a negative
+    number is recorded as a return.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When the event happened. INVALID_ARGUMENT if the time is absent, before 1970, or more than a
