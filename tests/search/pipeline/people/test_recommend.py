@@ -15,7 +15,7 @@ from search.errors import DeadlineExceededError, NotSupportedError, UnknownItems
 from search.people.live import LivePeople
 from search.people.person import Person, Recommending, Surface
 from search.people.reasons import Cause, ReasonKind, Signal
-from search.request import SearchRequest
+from search.request import ProfileRequest, SearchRequest
 from search.rules import Cap, Pin, Rules
 from tests.shoppers import MICROSECONDS, POPULAR, POPULAR_IN_FRANCE, A, B, C, past
 from tests.tiny import BY_SCORE
@@ -65,6 +65,18 @@ def test_events_that_do_not_count_are_no_history(engine, history):
     result = recommend(engine, history=history)
     assert result.signals == (Signal.POPULARITY,)
     assert Signal.HISTORY in result.missing
+
+
+def test_a_profile_shows_what_recommendations_are_based_on(engine):
+    """The item was bought, sent back and then viewed: only the view counts."""
+    history = (past(A, "purchase", 60), past(A, "return", 1), past(A), past(B, "click", 7))
+    person = Person(history=history, now=MICROSECONDS)
+    profile = engine.profile(ProfileRequest(person)).believed
+    weights = {"Voltix": 0.3, "Ampere": 0.15}  # the half-life of a click is 7 days
+    assert profile.brands == pytest.approx({name: w / 0.45 for name, w in weights.items()})
+    assert len(profile.events) == 4
+    returned = Person(history=history[:2], now=MICROSECONDS)
+    assert engine.profile(ProfileRequest(returned)).believed.brands == {}
 
 
 def test_the_context_decides_what_is_popular(engine):
