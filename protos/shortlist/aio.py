@@ -166,7 +166,7 @@ class AsyncClient:
         request = requests.recommend(options)
         return await self._call(self._recommend.Recommend, request, timeout_seconds, request_id)
 
-    async def substitutes(
+    async def recommend_similar(
         self,
         item_id: str,
         *,
@@ -174,8 +174,8 @@ class AsyncClient:
         request_id: str | None = None,
         **options: Unpack[ListOptions],
     ) -> recommend_service_pb2.RecommendServiceSimilarItemsResponse:
-        """Find substitutes of an item (RecommendService.SimilarItems)."""
-        request = requests.substitutes(item_id, options)
+        """Find the items that are most like an item (RecommendService.SimilarItems)."""
+        request = requests.recommend_similar(item_id, options)
         return await self._call(self._recommend.SimilarItems, request, timeout_seconds, request_id)
 
     async def complementary_items(

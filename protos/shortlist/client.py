@@ -165,7 +165,7 @@ class Client:
         request = requests.recommend(options)
         return self._call(self._recommend.Recommend, request, timeout_seconds, request_id)
 
-    def substitutes(
+    def recommend_similar(
         self,
         item_id: str,
         *,
@@ -173,8 +173,8 @@ class Client:
         request_id: str | None = None,
         **options: Unpack[ListOptions],
     ) -> recommend_service_pb2.RecommendServiceSimilarItemsResponse:
-        """Find substitutes of an item (RecommendService.SimilarItems)."""
-        request = requests.substitutes(item_id, options)
+        """Find the items that are most like an item (RecommendService.SimilarItems)."""
+        request = requests.recommend_similar(item_id, options)
         return self._call(self._recommend.SimilarItems, request, timeout_seconds, request_id)
 
     def complementary_items(

@@ -168,10 +168,10 @@ def recommend(options: RecommendOptions) -> recommend_service_pb2.RecommendReque
     return request
 
 
-def substitutes(
+def recommend_similar(
     item_id: str, options: ListOptions
 ) -> recommend_service_pb2.RecommendServiceSimilarItemsRequest:
-    """Return a request for the substitutes of an item."""
+    """Return a request of RecommendService for the items that are most like an item."""
     fields = options.pop("item_fields", ())
     kind = recommend_service_pb2.RecommendServiceSimilarItemsRequest
     request = kind(item_id=item_id, **options)  # type: ignore[arg-type]

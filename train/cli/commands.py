@@ -135,10 +135,11 @@ def export(config: ExportEventsConfig) -> None:
 
 
 def import_(config: ImportEventsConfig) -> None:
-    """Record the events of a file in a log, and print their number."""
-    accepted, duplicates = import_events(config.events, config.state)
+    """Record the events of a file in a log, and print their numbers."""
+    accepted, duplicates, dropped = import_events(config.events, config.state)
     known = f"; the log had {duplicates:,} already" if duplicates else ""
-    _say(f"{config.state}: {accepted:,} new events{known}")
+    refused = f"; {dropped:,} dropped, because their users opted out" if dropped else ""
+    _say(f"{config.state}: {accepted:,} new events{known}{refused}")
 
 
 @dataclass(frozen=True)
