@@ -75,18 +75,13 @@ class Counts:
 
 
 class Counters:
-    """The counters. One thread adds events; a short lock lets other threads read.
-
-    Attributes:
-        smoothing: Number of impressions that count as much as a prior rate.
-    """
+    """The counters. One thread adds events; a short lock lets other threads read."""
 
     def __init__(
         self, config: CounterConfig | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         """Start without events; `clock` returns the seconds since 1970."""
         self._config = config or CounterConfig()
-        self.smoothing = self._config.smoothing
         self._clock = clock
         self._half_life = self._config.half_life_days * DAY
         self._lock = threading.Lock()
