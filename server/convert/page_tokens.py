@@ -16,6 +16,8 @@ from search.bundle import Manifest
 from search.config import MAX_DEPTH
 from search.request import MAX_OFFSET, SearchRequest
 
+MAX_PAGE_BYTES = 2 * 2**20  # of a page of a list: by default, clients read up to 4 MiB
+
 _VERSION = 3
 # The fields of a token: version, offset, number of reranked candidates, digest of the bundle, and a
 # digest of the search. The last digest also includes the three fields before it.
