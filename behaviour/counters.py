@@ -75,13 +75,18 @@ class Counts:
 
 
 class Counters:
-    """The counters. One thread adds events; a short lock lets other threads read."""
+    """The counters. One thread adds events; a short lock lets other threads read.
+
+    Attributes:
+        smoothing: Number of impressions that count as much as a prior rate.
+    """
 
     def __init__(
         self, config: CounterConfig | None = None, clock: Callable[[], float] = time.time
     ) -> None:
         """Start without events; `clock` returns the seconds since 1970."""
         self._config = config or CounterConfig()
+        self.smoothing = self._config.smoothing
         self._clock = clock
         self._half_life = self._config.half_life_days * DAY
         self._lock = threading.Lock()
@@ -100,6 +105,7 @@ class Counters:
     def remove(self, events: Sequence[StoredEvent]) -> None:
         """Subtract events that were added, such as those of an erased user."""
         self._count(events, add=False)
+        _normalised.cache_clear()  # the queries of the user, too
 
     def join(self, session_id: str, user_id: str) -> None:
         """Add the counts of a session to those of its user."""
@@ -128,6 +134,12 @@ class Counters:
             types = self._people.of([person_key(user_id, session_id)])
         return Counts(types * self._decay(), np.zeros(1))
 
+    def total(self, outcome: str = "click") -> tuple[float, float]:
+        """Return the number of outcomes of all items, and of examinations."""
+        with self._lock:
+            total, theta = self._total * self._decay(), self._theta
+        return float(total[_TYPES[outcome]]), float(total[_FIRST:] @ theta)
+
     def rates(
         self, item_ids: Sequence[str], outcome: str = "click", query: str | None = None
     ) -> Float64[np.ndarray, " items"]:
@@ -138,10 +150,8 @@ class Counters:
             outcome: A type of event, such as "click" or "purchase".
             query: The query, for rates of the query with each item; None for rates of the items.
         """
-        with self._lock:
-            total, theta = self._total.copy(), self._theta
-        examined = total[_FIRST:] @ theta
-        mean = min(total[_TYPES[outcome]] / examined, 1.0) if examined > 0 else 0.0
+        outcomes, examined = self.total(outcome)
+        mean = min(outcomes / examined, 1.0) if examined > 0 else 0.0
         rates = self._smoothed(self.items(item_ids), outcome, np.full(len(item_ids), mean))
         if query is not None:
             rates = self._smoothed(self.pairs(query, item_ids), outcome, rates)

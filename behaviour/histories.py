@@ -86,23 +86,28 @@ class Histories:
                 after = (*before[:at], past, *before[at:])
             self._set(key, after)
 
-    def join(self, session_id: str, user_id: str) -> None:
-        """Add the history of a session to the history of its user."""
+    def join(self, session_id: str, user_id: str, last_forgotten: int = 0) -> None:
+        """Add the events of a session after a sequence number to the history of its user."""
         self._users[session_id] = user_id
         if len(self._users) > self._max_events:
             self._users.popitem(last=False)
         key = person_key(None, session_id)
         assert key is not None
-        if moved := self._remove(key):
+        moved = [event for event in self._remove(key) if event.sequence > last_forgotten]
+        if moved:
             user = f"user {user_id}"
             self._set(user, tuple(sorted((*self._people.get(user, ()), *moved))))
+
+    def forget(self, user_id: str) -> None:
+        """Remove the events of a user. Sessions that were joined to the user stay joined."""
+        self._remove(f"user {user_id}")
 
     def remove(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
         """Remove a user, the sessions that were joined to the user, and further sessions."""
         joined = [session for session, user in self._users.items() if user == user_id]
         for session_id in joined:
             del self._users[session_id]
-        self._remove(f"user {user_id}")
+        self.forget(user_id)
         for session_id in session_ids:
             self._remove(f"session {session_id}")
 

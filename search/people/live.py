@@ -1,7 +1,7 @@
 """What a server knows of people beyond its bundle: their histories, and what is popular now."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,9 @@ from jaxtyping import Float32, Int32
 from behaviour.feedback import Feedback
 from behaviour.histories import PastEvent
 from catalog.catalogue import Catalogue
+from search.exploration.click_rates import Clicks
 from search.people.person import Person
+from search.rules import Promotion
 
 _SECONDS = 1.0  # longest time for which the popular items are kept
 _MOST = 500  # number of popular items
@@ -65,6 +67,25 @@ class LivePeople:
         if not (person.user_id or person.session_id):
             return ()
         return self._feedback.histories.of(person.user_id or None, person.session_id or None)
+
+    def clicks(self, query: str, item_ids: Sequence[str]) -> Clicks:
+        """Return the clicks of items after a query, or of items anywhere if the query is empty."""
+        counters = self._feedback.counters
+        counts = counters.pairs(query, item_ids) if query.strip() else counters.items(item_ids)
+        clicks, examined = counters.total()
+        # As if one of 20 earlier impressions had been clicked.
+        mean = min((clicks + 1) / (examined + 20), 1.0)
+        return Clicks(counts.of("click"), counts.examined, mean, counters.smoothing)
+
+    def may_promote(self, promotion: Promotion, now: int) -> bool:
+        """Return whether a promotion may spend at `now`, in microseconds since 1970."""
+        return self._feedback.spending.may_spend(
+            promotion.promotion_id,
+            promotion.charged,
+            budget=promotion.daily_budget,
+            cost=promotion.cost,
+            now=now,
+        )
 
     def trends(self, catalogue: Catalogue) -> Trends:
         """Return the items that are popular now. They are counted anew at most once a second."""

@@ -58,6 +58,23 @@ def test_joined_sessions_have_their_user_and_opted_out_users_are_nobody(tmp_path
     assert [(r["user_id"], r["session_id"]) for r in rows] == [("u", "s"), (None, None)]
 
 
+def test_blank_ids_of_people_are_missing_in_a_dataset_and_in_an_import(tmp_path: Path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "items.csv").write_text("item_id,title\nlamp,A lamp\n")
+    row = '{"time": "2024-01-31", "item_id": "lamp", "type": "view"'
+    (data / "events.jsonl").write_text(
+        f'{row}, "user_id": "", "session_id": "s"}}\n{row}, "user_id": "u", "session_id": " "}}\n'
+    )
+    people = [(None, "s"), ("u", None)]
+    rows = read_dataset(data).events.to_pylist()
+    assert [(row["user_id"], row["session_id"]) for row in rows] == people
+    import_events(data / "events.jsonl", tmp_path / "state")
+    with EventLog.open(tmp_path / "state") as log:
+        events = [stored.event for stored in log.events()]
+    assert [(each.user_id, each.session_id) for each in events] == people
+
+
 def test_rows_without_an_id_get_one_that_the_next_import_gives_again(tmp_path: Path):
     file = tmp_path / "events.csv"
     line = "2024-01-31T09:30:00Z,lamp,view\n"
@@ -74,7 +91,7 @@ def test_rows_without_an_id_get_one_that_the_next_import_gives_again(tmp_path: P
         ("propensity", "0", r"events.csv, line 3, column propensity: 0.0 is below 1e-06"),
         ("propensity", "1.5", r"events.csv, line 3, column propensity: 1.5 is above 1"),
         ("type", "buy", r"events.csv, line 3, column type: 'buy' is unknown"),
-        ("position", "100001", r"events.csv, line 3, column position: 100001 is above 100000"),
+        ("position", "100001", r"events.csv, line 3, column position: 100001 is above 100,000"),
         ("context", "[1]", r"events.csv, line 3, column context: '\[1\]' is not a map"),
         ("event_id", "a", r"events.csv, line 3, column event_id: 'a' is also on line 2"),
         ("event_id", "e" * 65, r"events.csv, line 3, column event_id: has 65 characters"),
