@@ -41,6 +41,16 @@ class Event:
     propensity: float | None = None  # probability of being shown at this position
     price: float | None = None  # currency units
     quantity: float | None = None
+    promotion_id: str | None = None  # of the promotion that showed the item
+
+    def __post_init__(self) -> None:
+        """Turn blank ids of people into None, and purchases of less than nothing into returns."""
+        for name in ("user_id", "session_id"):
+            value = getattr(self, name)
+            if value is not None and not value.strip():
+                object.__setattr__(self, name, None)
+        if self.type == "purchase" and self.quantity is not None and self.quantity < 0:
+            object.__setattr__(self, "type", "return")
 
 
 def check_events(events: Sequence[Event], latest: int, path: str = "events") -> None:

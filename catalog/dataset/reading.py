@@ -26,7 +26,7 @@ from catalog.dataset.validation import (
 )
 from catalog.equal_rows import first_of_equals
 from catalog.item_text import normalise_query
-from catalog.schema import ITEMS, NUMBER, SCHEMAS, DatasetInfo, Schema
+from catalog.schema import EVENTS, ITEMS, NUMBER, SCHEMAS, DatasetInfo, Schema
 
 _INFO_FILE = "dataset.json"
 _ROLES = tuple(role.name for role in fields(AttributeRoles))
@@ -264,7 +264,18 @@ def _complete(raw: RawTable) -> pa.Table:
         columns[spec.name] = raw.table[spec.name] if raw.has(spec.name) else missing
     others = [name for name in raw.table.column_names if name not in columns]
     table = pa.table(columns | {name: raw.table[name] for name in others})
+    if raw.schema is EVENTS:
+        table = _without_blank_people(table)
     return complete_categories(table) if raw.schema is ITEMS else table
+
+
+def _without_blank_people(events: pa.Table) -> pa.Table:
+    """Turn blank ids of users and sessions into nulls: these events are not those of one person."""
+    for name in ("user_id", "session_id"):
+        blank = pc.equal(pc.utf8_trim_whitespace(events[name]), "")
+        ids = pc.if_else(blank, pa.scalar(None, events[name].type), events[name])
+        events = events.set_column(events.schema.get_field_index(name), name, ids)
+    return events
 
 
 def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:

@@ -29,8 +29,6 @@ PURCHASE = EVENT_TYPES.index("purchase")
 _SEEN = (EVENT_TYPES.index("view"), EVENT_TYPES.index("click"))
 _WEIGHTS, _HALF_LIVES = np.array([EVENT_WEIGHTS[kind] for kind in EVENT_TYPES], np.float32).T
 _REPEAT_HALF_LIFE = 60.0  # age in days at which a purchase counts one half for its repetition
-# Weight of a person's own events beside the items of the page or the basket, which count 1.
-_BESIDE_ANCHORS = 0.1
 
 
 @dataclass(frozen=True)
@@ -140,6 +138,11 @@ class History:
         unique, number = np.unique(self.rows[bought], return_inverse=True)
         sums = np.bincount(number, weights, len(unique)).astype(np.float32)
         return Interests.ranked(unique.astype(np.int32), sums)
+
+    @property
+    def counts(self) -> Bool[np.ndarray, " events"]:
+        """Which events say that the person wants something."""
+        return np.asarray((_WEIGHTS[self.types] > 0) & ~self._taken_back)
 
     @cached_property
     def taken_back(self) -> Bool[np.ndarray, " events"]:

@@ -30,7 +30,9 @@ class _SignalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Signal.ValueTy
     SIGNAL_UNSPECIFIED: _Signal.ValueType  # 0
     """Never sent."""
     SIGNAL_HISTORY: _Signal.ValueType  # 1
-    """Events of the person with items of the catalogue."""
+    """Events of the person with items of the catalogue. Impressions do not count, and neither do
+    events that a later one takes back.
+    """
     SIGNAL_ITEMS: _Signal.ValueType  # 2
     """The items of the request."""
     SIGNAL_BOUGHT_TOGETHER: _Signal.ValueType  # 3
@@ -50,7 +52,9 @@ class Signal(_Signal, metaclass=_SignalEnumTypeWrapper):
 SIGNAL_UNSPECIFIED: Signal.ValueType  # 0
 """Never sent."""
 SIGNAL_HISTORY: Signal.ValueType  # 1
-"""Events of the person with items of the catalogue."""
+"""Events of the person with items of the catalogue. Impressions do not count, and neither do
+events that a later one takes back.
+"""
 SIGNAL_ITEMS: Signal.ValueType  # 2
 """The items of the request."""
 SIGNAL_BOUGHT_TOGETHER: Signal.ValueType  # 3

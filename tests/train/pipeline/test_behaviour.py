@@ -57,6 +57,15 @@ def test_items_of_one_basket_and_of_one_person_are_told_apart(tmp_path):
     assert weights[BY_PERSON][A, C] > 0
 
 
+def test_the_counts_have_no_ids_of_people_and_sessions(tmp_path):
+    rows = [purchase(f"ada-{n}", IDS[n], 9, f"visit-{n}", query=f"for ada-{n}") for n in range(3)]
+    fit(tmp_path, rows)
+    content = b"".join(path.read_bytes() for path in sorted(tmp_path.iterdir()))
+    assert IDS[A].encode() in content  # the files are not compressed
+    assert b"ada-" not in content
+    assert b"visit-" not in content
+
+
 def test_many_items_are_counted_without_ease(tmp_path):
     rows = [purchase(user, IDS[item]) for user in "uv" for item in (A, B)]
     report, _, weights = fit(tmp_path, rows, max_ease_items=1)
