@@ -126,7 +126,9 @@ class Engine:
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._queries = QueryEncoder(models.encoder, self._caches["queries"])
         self._scorer = CandidateScorer(models.pairs, self._caches["pairs"])
-        self._pipeline = Pipeline(self._queries, self._scorer, deepest, manifest.calibration)
+        self._pipeline = Pipeline(
+            self._queries, self._scorer, deepest, manifest.calibration, models.users
+        )
         self._deepest = deepest
         self._estimates = estimates or LatencyEstimates()
 

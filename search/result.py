@@ -97,6 +97,7 @@ class Degradation(StrEnum):
     RERANK_SKIPPED = "rerank skipped"  # no candidate was reranked, for lack of time
     RERANK_UNAVAILABLE = "rerank unavailable"  # requested, but the bundle has no reranker
     FACETS_SKIPPED = "facets skipped"  # facets were not counted, for lack of time
+    USER_SKIPPED = "user skipped"  # the user tower did not read the history, for lack of time
 
 
 @dataclass(frozen=True)
