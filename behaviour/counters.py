@@ -90,6 +90,7 @@ class Counters:
     """The counters. One thread adds events; a short lock lets other threads read.
 
     Attributes:
+        smoothing: Number of impressions that count as much as a prior rate.
         popular: The items that were popular at the last `recount`, with their weighted counts, the
             largest first.
     """
@@ -99,6 +100,7 @@ class Counters:
     ) -> None:
         """Start without events; `clock` returns the seconds since 1970."""
         self._config = config or CounterConfig()
+        self.smoothing = self._config.smoothing
         self._clock = clock
         self._half_life = self._config.half_life_days * DAY
         self._lock = threading.Lock()
@@ -146,6 +148,12 @@ class Counters:
             types = self._people.of([person_key(user_id, session_id)])
         return Counts(types * self._decay(), np.zeros(1))
 
+    def total(self, outcome: str = "click") -> tuple[float, float]:
+        """Return the number of outcomes of all items, and of examinations."""
+        with self._lock:
+            total, theta = self._total * self._decay(), self._theta
+        return float(total[_TYPES[outcome]]), float(total[_FIRST:] @ theta)
+
     def rates(
         self, item_ids: Sequence[str], outcome: str = "click", query: str | None = None
     ) -> Float64[np.ndarray, " items"]:
@@ -156,10 +164,8 @@ class Counters:
             outcome: A type of event, such as "click" or "purchase".
             query: The query, for rates of the query with each item; None for rates of the items.
         """
-        with self._lock:
-            total, theta = self._total.copy(), self._theta
-        examined = total[_FIRST:] @ theta
-        mean = min(total[_TYPES[outcome]] / examined, 1.0) if examined > 0 else 0.0
+        outcomes, examined = self.total(outcome)
+        mean = min(outcomes / examined, 1.0) if examined > 0 else 0.0
         rates = self._smoothed(self.items(item_ids), outcome, np.full(len(item_ids), mean))
         if query is not None:
             rates = self._smoothed(self.pairs(query, item_ids), outcome, rates)

@@ -40,6 +40,7 @@ class Event:
     propensity: float | None = None  # probability of being shown at this position
     price: float | None = None  # currency units
     quantity: float | None = None
+    promotion_id: str | None = None  # of the promotion that showed the item
 
     def __post_init__(self) -> None:
         """Turn blank ids of people into None, and purchases of less than nothing into returns."""

@@ -8,7 +8,8 @@ shoppers look at each position.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,11 +23,22 @@ from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
 from behaviour.log.format import without_person
 from behaviour.log.writer import Writer
+from behaviour.spending import Spending
 
 logger = logging.getLogger(__name__)
 
 _EXPIRY_SECONDS = 3_600.0  # time between two checks for old events
 _AT_A_TIME = 5_000  # number of events that are read from the log at a time
+
+
+@dataclass(frozen=True)
+class FeedbackReport:
+    """The state of the event log, and what became of the events since the start."""
+
+    outcomes: Mapping[str, int]  # number of events that were recorded, duplicate, dropped, refused
+    log_bytes: int  # size of the files of the log
+    oldest_event: float | None  # time of the earliest event in seconds since 1970; None: no event
+    last_append: float | None  # when events became durable last; None: not since the start
 
 
 @dataclass(frozen=True)
@@ -45,6 +57,7 @@ class Feedback:
         config: The settings.
         counters: Counts of items, of queries and items, and of people.
         histories: The latest events of people.
+        spending: What promotions have spent.
     """
 
     def __init__(
@@ -66,16 +79,21 @@ class Feedback:
         self._log = log
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
+        self.spending = Spending()
         self.histories = Histories(
             self.config.history_events,
             self.config.history_purchases,
             self.config.max_history_events,
         )
+        self._outcomes = Counter(recorded=0, duplicate=0, dropped=0, refused=0)
+        self._last_append: float | None = None
+        self._oldest: int | None = None  # time of the earliest event in the log, in microseconds
         self._steady = steady
         self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
         self._next_expiry = steady()
         self.expire()
         self._replay()
+        self._oldest = log.oldest()
         self._repeating = (
             Repeating(self.counters.recount, self.config.popular_seconds, "popular-items"),
             Repeating(self.counters.refresh, self.config.refresh_seconds, "examinations"),
@@ -108,6 +126,15 @@ class Feedback:
     def sequence(self) -> int:
         """Sequence number of the last durable event; 0 before the first event."""
         return self._log.sequence
+
+    def report(self) -> FeedbackReport:
+        """Return the state of the event log."""
+        oldest = None if self._oldest is None else self._oldest / 1e6
+        return FeedbackReport(dict(self._outcomes), self._log.size_bytes, oldest, self._last_append)
+
+    def count_refused(self, events: int) -> None:
+        """Count events that a caller refused: one of their call is invalid, or too many wait."""
+        self._outcomes["refused"] += events
 
     def record(self, events: Sequence[Event]) -> "Future[Appended] | None":
         """Queue the events of one call; return None if too many events wait.
@@ -186,7 +213,9 @@ class Feedback:
         def erase() -> Erasure:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed.events)
+            self.spending.remove(removed.events)
             self._remove(user_id, removed.sessions)
+            self._oldest = self._log.oldest()
             scanned = self._log.rewrite({user_id, *removed.sessions})
             return Erasure(len(removed.events), len(removed.sessions), scanned)
 
@@ -207,6 +236,7 @@ class Feedback:
         earliest = self._earliest()
         if removed := self._log.expire(earliest):
             logger.info("events expired: events=%d", removed)
+            self._oldest = self._log.oldest()
         self.histories.expire(earliest)
 
     def close(self) -> None:
@@ -222,7 +252,16 @@ class Feedback:
     def _append(self, calls: Sequence[Sequence[Event]]) -> list[Appended]:
         outcomes, new = self._log.append(calls, self._earliest())
         self.counters.add(new)
+        self.spending.add(new)
         self.histories.add(new)
+        if new:
+            first = min(stored.event.time for stored in new)
+            self._oldest = first if self._oldest is None else min(self._oldest, first)
+            self._last_append = self._clock()
+        self._outcomes["recorded"] += len(new)
+        for outcome in outcomes:
+            self._outcomes["duplicate"] += outcome.duplicates
+            self._outcomes["dropped"] += outcome.dropped
         return outcomes
 
     def _remove(self, user_id: str, session_ids: Iterable[str]) -> None:
@@ -243,6 +282,7 @@ class Feedback:
         stored = map(self._log.anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
             self.counters.add(events)
+            self.spending.add(events)
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)

@@ -54,4 +54,5 @@ EVENT_FIELDS = (
     EventField("context", dict),  # the moment, such as {"device": "phone"}
     # the probability with which exploration showed the item at its position
     EventField("propensity", float, minimum=MIN_PROPENSITY, maximum=1.0),
+    EventField("promotion_id", str, max_characters=64),  # of the promotion that showed the item
 )

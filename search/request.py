@@ -19,6 +19,7 @@ from catalog.items import Item, check_id
 from lexical.suggestions import Kind
 from search import validation
 from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
+from search.exploration.request import Exploration
 from search.people.person import Person, Recommending, check_context, check_person
 from search.ranking.sorting import SortKey, sort_keys
 from search.rules import NO_RULES, Rules
@@ -45,7 +46,9 @@ _DEPTHS = (
 )
 # Fields of a SearchRequest that select a page, limit the time or add to results, but do not define
 # the list.
-_PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline", "highlight"})
+_PAGE_FIELDS = frozenset(
+    {"page_size", "offset", "rerank_limit", "active_promotions", "deadline", "highlight"}
+)
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,7 @@ class SearchRequest:
     # order of the results, such as "price desc, rating"; "": by relevance or, when browsing, by
     # popularity (see `search.ranking.sorting`)
     order_by: str = ""
+    exploration: Exploration | None = None  # show uncertain items at some positions; None: do not
     highlight: bool = False  # find the words of each result that match the query
     recall_depth: int | None = None  # number of candidates to recall; None: the engine's default
     # number of candidates to rerank; None: the engine's default, or 0 with `order_by`; 0: no
@@ -88,6 +92,9 @@ class SearchRequest:
     rerank_limit: int | None = None
     # results with a lower relevance are left out; None: the engine's default
     min_relevance: float | None = None
+    # a number whose n-th bit says whether the n-th promotion may spend, as the first page found;
+    # None: find it
+    active_promotions: int | None = None
     page_size: int = 10  # maximum number of results on the page
     offset: int = 0  # number of results before the page
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
@@ -105,7 +112,8 @@ class SearchRequest:
         check_range(self.max_per_group, "max_per_group", 0, MAX_PER_GROUP)
         if self.show_variants and self.max_per_group:
             raise RequestError("show_variants", "is set beside max_per_group; give one of them")
-        sort_keys(self.order_by, "order_by")
+        if sort_keys(self.order_by, "order_by") and self.exploration is not None:
+            raise RequestError("exploration", "is set beside order_by; give one of them")
         for name, low, high in _DEPTHS:
             if (depth := getattr(self, name)) is not None:
                 check_range(depth, name, low, high)

@@ -45,6 +45,10 @@ class Hit:
         guessed: Whether the result is a guess: the query has a code that no item has, or no item
             fits. Pinned items and items with a code of the query are no guesses.
         reasons: Why the item was recommended, the strongest reason first; empty for a search.
+        promotion_id: The id of the promotion that moved the item up; "" for other items.
+        exploring: Whether exploration drew the item for its position.
+        propensity: The probability that exploration shows the item at its position; None without
+            exploration.
     """
 
     item_id: str
@@ -62,6 +66,9 @@ class Hit:
     highlights: tuple[Highlight, ...] = ()
     guessed: bool = False
     reasons: tuple[Reason, ...] = ()
+    promotion_id: str = ""
+    exploring: bool = False
+    propensity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,8 @@ class SearchResult:
         nothing_fits: Whether no candidate is relevant enough, so that all results are guesses.
         signals: The signals about people that the order of the results is based on.
         missing: The signals that the request asks for and that are not known.
+        active_promotions: A number whose n-th bit says whether the n-th promotion may spend; None
+            without promotions.
     """
 
     hits: tuple[Hit, ...]
@@ -130,6 +139,7 @@ class SearchResult:
     nothing_fits: bool = False
     signals: tuple[Signal, ...] = ()
     missing: tuple[Signal, ...] = ()
+    active_promotions: int | None = None
 
 
 @dataclass(frozen=True)

@@ -418,7 +418,7 @@ class Client:
     ) -> feedback_service_pb2.RecordEventsResponse:
         """Record up to 1,000 events (FeedbackService.RecordEvents).
 
-        Create events with `shortlist.requests.event`. If the call fails, it is safe to record the
+        Create events with `shortlist.events.event_of`. If the call fails, it is safe to record the
         same events again.
         """
         request = requests.record_events(events)

@@ -1,5 +1,6 @@
 """What a server knows of people beyond its bundle: their histories, and what is popular now."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,9 @@ from jaxtyping import Float32, Int32
 from behaviour.feedback import Feedback
 from behaviour.histories import PastEvent
 from catalog.catalogue import Catalogue
+from search.exploration.click_rates import Clicks
 from search.people.person import Person
+from search.rules import Promotion
 
 # Number of purchases that is added to the count of the most popular item. So a few events on a
 # quiet day make nothing popular.
@@ -57,6 +60,25 @@ class LivePeople:
         if not (person.user_id or person.session_id):
             return ()
         return self._feedback.histories.of(person.user_id or None, person.session_id or None)
+
+    def clicks(self, query: str, item_ids: Sequence[str]) -> Clicks:
+        """Return the clicks of items after a query, or of items anywhere if the query is empty."""
+        counters = self._feedback.counters
+        counts = counters.pairs(query, item_ids) if query.strip() else counters.items(item_ids)
+        clicks, examined = counters.total()
+        # As if one of 20 earlier impressions had been clicked.
+        mean = min((clicks + 1) / (examined + 20), 1.0)
+        return Clicks(counts.of("click"), counts.examined, mean, counters.smoothing)
+
+    def may_promote(self, promotion: Promotion, now: int) -> bool:
+        """Return whether a promotion may spend at `now`, in microseconds since 1970."""
+        return self._feedback.spending.may_spend(
+            promotion.promotion_id,
+            promotion.charged,
+            budget=promotion.daily_budget,
+            cost=promotion.cost,
+            now=now,
+        )
 
     def trends(self, catalogue: Catalogue) -> Trends:
         """Return the items that are popular now; `feedback` counts them regularly."""

@@ -9,11 +9,13 @@ from search.pipeline.facets import count_facets
 from search.pipeline.filter import filter_items
 from search.pipeline.page import cut_page
 from search.pipeline.people.explain import explain
+from search.pipeline.people.explore import explore_positions
 from search.pipeline.people.meet import leave_out, meet_person
 from search.pipeline.rank import rank_candidates
 from search.pipeline.recall import Recall
 from search.pipeline.relevance import Relevance
 from search.pipeline.rerank import Rerank
+from search.pipeline.rule_effects.promotions import promote
 from search.pipeline.rules import apply_rules
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.sorting import sort_results
@@ -51,7 +53,14 @@ class Pipeline:
         )
         self._rerank: tuple[SearchStep, ...] = (Rerank(scorer),)
         self._rank: tuple[SearchStep, ...] = (rank_candidates, Relevance(calibration))
-        self._finish: tuple[SearchStep, ...] = (sort_results, apply_rules, cut_page, explain)
+        self._finish: tuple[SearchStep, ...] = (
+            sort_results,
+            apply_rules,
+            promote,
+            explore_positions,
+            cut_page,
+            explain,
+        )
 
     def run(
         self, state: SearchState, on_recalled: Callable[[SearchResult], None] | None = None

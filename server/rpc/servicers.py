@@ -26,7 +26,7 @@ from server.convert.retrieval import (
 )
 from server.convert.search import search_request, search_response, stream_search_response
 from server.convert.suggestions import suggest_request, suggest_response
-from server.interceptors.call_log import record_answer
+from server.interceptors.call_log import current_request_id, record_answer
 from server.rpc import writes
 from server.rpc.streaming import parts_of
 from server.worker_pool import WorkerPool
@@ -84,7 +84,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             lambda: engine.search(request, people=self._people), request.deadline
         )
         record_answer(result, engine.bundle_id)
-        return search_response(request, result, engine.manifest, fields)
+        return search_response(request, result, engine.manifest, fields, current_request_id())
 
     async def StreamSearch(
         self, message: search_service_pb2.StreamSearchRequest, context: ServicerContext
@@ -105,7 +105,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async for result, last in parts:
                 if last:
                     record_answer(result, engine.bundle_id)
-                response = search_response(request, result, engine.manifest, fields)
+                response = search_response(
+                    request, result, engine.manifest, fields, current_request_id()
+                )
                 yield stream_search_response(response, last=last)
 
 

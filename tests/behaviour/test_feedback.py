@@ -146,6 +146,38 @@ def test_a_user_who_opted_out_has_no_history_but_may_come_back(feedback: Feedbac
     assert len(feedback.histories.of("u")) == 1
 
 
+def test_the_report_has_outcomes_and_the_age_and_size_of_the_log(
+    feedback: Feedback, tmp_path: Path, clock: Clock
+):
+    assert feedback.report().oldest_event is None
+    assert feedback.report().last_append is None
+    old, new = (event(name, time=MICROSECONDS - n * DAY) for name, n in (("old", 5), ("new", 2)))
+    record(feedback, new, old, event("mine", user_id="u"))
+    clock.advance(60)
+    record(feedback, old)
+    feedback.opt_out("u").result()
+    record(feedback, event("mine, too", user_id="u"))
+    feedback.count_refused(7)
+    report = feedback.report()
+    assert report.outcomes == {"recorded": 3, "duplicate": 1, "dropped": 1, "refused": 7}
+    assert report.oldest_event == NOW - 5 * 86_400
+    assert report.last_append == NOW
+    assert report.log_bytes == sum(
+        file.stat().st_size for file in (tmp_path / "events").glob("events.sqlite3*")
+    )
+    feedback.close()
+    again = Feedback(EventLog.open(tmp_path), FeedbackConfig(retention_days=3.0), clock)
+    assert again.report().oldest_event == NOW - 2 * 86_400
+    assert again.report().last_append is None
+    again.close()
+
+
+def test_an_erased_user_s_event_is_not_the_oldest(feedback: Feedback):
+    record(feedback, event("a"), event("mine", user_id="u", time=MICROSECONDS - 9 * DAY))
+    feedback.erase_user("u").result()
+    assert feedback.report().oldest_event == NOW
+
+
 def test_what_an_opt_out_forgot_stays_forgotten_after_an_opt_in_and_a_restart(
     feedback: Feedback, tmp_path: Path, clock: Clock
 ):

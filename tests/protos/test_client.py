@@ -13,7 +13,8 @@ from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
-from shortlist.requests import deletion, event, query_rules, synonyms, upsert
+from shortlist.events import event
+from shortlist.requests import deletion, query_rules, synonyms, upsert
 from shortlist.v1.context_pb2 import Person
 from shortlist.v1.feedback_service_pb2 import StreamEventsRequest
 from shortlist.v1.item_pb2 import Item

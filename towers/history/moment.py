@@ -105,7 +105,8 @@ class MomentFeatures:
     def _keys(self) -> Int64[np.ndarray, " events"]:
         """Items and times as one ascending number, so that one search counts for many items."""
         items = np.repeat(np.arange(len(self.prices)), np.diff(self.starts))
-        return items * self._span + (self.times - self._origin)
+        keys: Int64[np.ndarray, " events"] = items * self._span + (self.times - self._origin)
+        return keys
 
     @cached_property
     def _origin(self) -> int:

@@ -8,11 +8,20 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from catalog.dataset.reading import read_dataset
+from search.bundle import Manifest
 from search.config import EngineConfig
 from search.curation.table import Curations
 from search.engine import Engine
+from search.request import SearchRequest
 from train.data.event_files import export_events, import_events
 from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.guard import lines_of
+from train.evaluation.policy.evaluate import (
+    PolicyConfig,
+    evaluate_policy,
+    print_estimates,
+    write_estimates,
+)
 from train.evaluation.recommend.evaluate import (
     RecommendConfig,
     evaluate_recommendations,
@@ -69,9 +78,11 @@ class ImportEventsConfig:
 
 
 def train_all(config: TrainConfig) -> None:
-    """Run every step, then evaluate the bundle if `test` has judgments."""
+    """Run every step, print the decisions, then evaluate the bundle if `test` has judgments."""
     pipeline = TrainingRun(config)
     bundle = pipeline.run()
+    for line in lines_of(Manifest.read(bundle).reports):
+        _say(line)
     dataset = pipeline.dataset
     if (
         dataset.judgments is None
@@ -168,3 +179,18 @@ def validate(config: ValidateConfig) -> None:
     }
     sizes = [f"{table.num_rows:,} {name}" for name, table in tables.items() if table is not None]
     console.print(f"{dataset.info.name}: {', '.join(sizes)}; no errors", highlight=False)
+
+
+def policy(config: PolicyConfig) -> None:
+    """Estimate how a bundle would have done, print the estimates, and write them if requested."""
+    dataset = read_dataset(dataset_directory(config.data, Path("out"), 0))
+    engine = Engine.load(config.bundle, config.engine)
+
+    def list_of(query: str) -> list[str]:
+        result = engine.search(SearchRequest(query, page_size=config.positions))
+        return [hit.item_id for hit in result.hits]
+
+    estimates = evaluate_policy(dataset.events, list_of, config.outcome, config.positions)
+    print_estimates(estimates, config.outcome)
+    if config.json is not None:
+        write_estimates(estimates, config.json)

@@ -32,6 +32,7 @@ from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
 from train.data.relevance import outside_test, relevance_of
 from train.data.vectors import item_texts, write_vectors
+from train.evaluation.guard import can_be_taken, untrained
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
 from train.people.dataset import people_of
@@ -99,6 +100,7 @@ class TrainingRun(TrainingInputs):
             self.towers_config,
             config.pairs,
             config.towers_fit,
+            {"guard": config.guard.towers},
         )
         index_inputs: dict[str, Any] = {
             "towers": towers.digest,
@@ -116,6 +118,7 @@ class TrainingRun(TrainingInputs):
                 "mine": mined.digest,
                 "layers": config.rerank_layers,
                 "features": list(FEATURE_NAMES),
+                "guard": config.guard.reranker,
             },
             config.candidates,
             config.reranker,
@@ -158,6 +161,11 @@ class TrainingRun(TrainingInputs):
             logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
+        dev_queries, rule = relevance.splits.count("dev"), self.config.guard.towers
+        if not can_be_taken(rule, dev_queries):
+            save_towers(towers, directory)
+            decision = untrained("towers", "the initial towers stay", dev_queries)
+            return {"pairs": 0, "guard": decision.to_json()}
         towers, report = train_towers(
             towers,
             self.tokenizer,
@@ -166,6 +174,7 @@ class TrainingRun(TrainingInputs):
             texts,
             self.config.pairs,
             self._setup("towers", self.config.towers_fit, unfinished),
+            rule,
         )
         save_towers(towers, directory)
         return report
@@ -225,6 +234,13 @@ class TrainingRun(TrainingInputs):
                 return {"reranker": f"as in {self.config.init_from}"}
             logger.info("no training query has an item to rank above another: no reranker")
             return {"reranker": "none"}
+        dev_queries, rule = self.relevance.splits.count("dev"), self.config.guard.reranker
+        if not can_be_taken(rule, dev_queries):
+            instead = "recall alone ranks"
+            if self.initial_weights.has_reranker:
+                self.initial_weights.copy_reranker(directory)
+                instead = "the earlier one stays"
+            return {"guard": untrained("reranker", instead, dev_queries).to_json()}
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
             self._untrained_reranker(towers),
@@ -248,7 +264,12 @@ class TrainingRun(TrainingInputs):
             ),
             lists,
             self._setup("rerank", self.config.rerank_fit, unfinished),
+            earlier=self.initial_weights.reranker_scorer(self.numerics),
+            rule=rule,
         )
+        if "guard" in report and not report["guard"]["taken"]:
+            self.initial_weights.copy_reranker(directory)
+            return report
         save_reranker(reranker, directory)
         statistics.write(directory)
         return {**report, "trained_features": sum(statistics.trained)}
@@ -265,6 +286,9 @@ class TrainingRun(TrainingInputs):
                 split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
             },
             golden_queries=self._sample_queries(_GOLDEN),
+            calibration=self.config.calibration,
+            # The step `rerank` has compared a reranker with the earlier one that it replaces.
+            rule=None if self.initial_weights.has_reranker else self.config.guard.reranker,
             curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,
