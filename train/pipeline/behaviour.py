@@ -194,7 +194,8 @@ def _segments(events: pa.Table, config: BehaviourConfig) -> dict[str, np.ndarray
     large.sort(key=lambda each: (-len(each[1]), each[0]))
     if len(large) > config.max_segments:
         logger.warning(
-            "%d segments have %d events or more; counting the %d with the most events (max_segments)",
+            "%d segments have %d events or more; counting the %d with the most events "
+            "(behaviour.max_segments)",
             len(large),
             config.min_segment_events,
             config.max_segments,

@@ -126,7 +126,13 @@ def test_clicks_count_if_nobody_bought_anything(tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("before", "yesterday"), ("half_life_days", 0.0), ("neighbours", 0), ("ease_penalty", 0.0), ("max_segments", -1)],
+    [
+        ("before", "yesterday"),
+        ("half_life_days", 0.0),
+        ("neighbours", 0),
+        ("ease_penalty", 0.0),
+        ("max_segments", -1),
+    ],
 )
 def test_wrong_options_are_refused(option, value):
     with pytest.raises(InputError, match=option):
