@@ -71,5 +71,12 @@ def unknown_name(path: str, known: Collection[str], kind: str) -> RequestError:
 
 def _allowed(low: int | float | None, high: int | float | None) -> str:
     if low is None:
-        return f"at most {high:,g}"
-    return f"at least {low:,g}" if high is None else f"{low:,g} to {high:,g}"
+        return f"at most {plain_number(high)}"
+    if high is None:
+        return f"at least {plain_number(low)}"
+    return f"{plain_number(low)} to {plain_number(high)}"
+
+
+def plain_number(number: int | float | None) -> str:
+    """Format a number with thousands separators, all its digits, and no fraction of zero."""
+    return f"{number:,}".removesuffix(".0")

@@ -2,26 +2,52 @@
 
 One thread writes. It adds each event to the counters and histories after the event is durable, and
 before the event is acknowledged. So a request that begins after the acknowledgement sees the event.
+Two more threads regularly compute what follows from all counters: what is popular, and how many
+shoppers look at each position.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from base.repeating import Repeating
 from behaviour.config import FeedbackConfig
 from behaviour.counters import Counters
 from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
 from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
-from behaviour.log.format import StoredEvent, without_person
+from behaviour.log.format import without_person
 from behaviour.log.writer import Writer
+from behaviour.spending import Spending
 
 logger = logging.getLogger(__name__)
 
+_EXPIRY_SECONDS = 3_600.0  # time between two checks for old events
 _AT_A_TIME = 5_000  # number of events that are read from the log at a time
+
+
+@dataclass(frozen=True)
+class FeedbackReport:
+    """The state of the event log, and what became of the events since the start."""
+
+    outcomes: Mapping[str, int]  # number of events that were recorded, duplicate, dropped, refused
+    log_bytes: int  # size of the files of the log
+    oldest_event: float | None  # time of the earliest event in seconds since 1970; None: no event
+    last_append: float | None  # when events became durable last; None: not since the start
+
+
+@dataclass(frozen=True)
+class Erasure:
+    """What an erasure removed."""
+
+    events: int  # number of removed events
+    sessions: int  # number of sessions of the user, whose events without a user were removed, too
+    scanned_bytes: int  # size of the log's files, which were scanned and have no id of the user
 
 
 class Feedback:
@@ -31,6 +57,7 @@ class Feedback:
         config: The settings.
         counters: Counts of items, of queries and items, and of people.
         histories: The latest events of people.
+        spending: What promotions have spent.
     """
 
     def __init__(
@@ -38,6 +65,7 @@ class Feedback:
         log: EventLog,
         config: FeedbackConfig | None = None,
         clock: Callable[[], float] = time.time,
+        steady: Callable[[], float] = time.monotonic,
     ) -> None:
         """Read the log, and start to take events.
 
@@ -45,18 +73,34 @@ class Feedback:
             log: The event log; `close` closes it.
             config: The settings; None for the defaults.
             clock: Returns the seconds since 1970.
+            steady: Returns the seconds since any moment; nobody can set this clock.
         """
         self.config = config or FeedbackConfig()
         self._log = log
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
-        self.histories = Histories(self.config.history_events, self.config.max_history_events)
-        self._expired_at = 0  # time of the last check for old events, in microseconds since 1970
-        self._expire()
+        self.spending = Spending()
+        self.histories = Histories(
+            self.config.history_events,
+            self.config.history_purchases,
+            self.config.max_history_events,
+        )
+        self._outcomes = Counter(recorded=0, duplicate=0, dropped=0, refused=0)
+        self._last_append: float | None = None
+        self._oldest: int | None = None  # time of the earliest event in the log, in microseconds
+        self._steady = steady
+        self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
+        self._next_expiry = steady()
+        self.expire()
         self._replay()
+        self._oldest = log.oldest()
+        self._repeating = (
+            Repeating(self.counters.recount, self.config.popular_seconds, "popular-items"),
+            Repeating(self.counters.refresh, self.config.refresh_seconds, "examinations"),
+        )
         self._writer = Writer(
             self._append,
-            self.maintain,
+            self.expire,
             transaction_events=self.config.transaction_events,
             queued_events=self.config.queued_events,
             gather_seconds=self.config.gather_seconds,
@@ -82,6 +126,15 @@ class Feedback:
     def sequence(self) -> int:
         """Sequence number of the last durable event; 0 before the first event."""
         return self._log.sequence
+
+    def report(self) -> FeedbackReport:
+        """Return the state of the event log."""
+        oldest = None if self._oldest is None else self._oldest / 1e6
+        return FeedbackReport(dict(self._outcomes), self._log.size_bytes, oldest, self._last_append)
+
+    def count_refused(self, events: int) -> None:
+        """Count events that a caller refused: one of their call is invalid, or too many wait."""
+        self._outcomes["refused"] += events
 
     def record(self, events: Sequence[Event]) -> "Future[Appended] | None":
         """Queue the events of one call; return None if too many events wait.
@@ -109,11 +162,14 @@ class Feedback:
         check_person(user_id, "user_id")
 
         def join() -> None:
-            self._log.join(session_id, user_id, self._now())
+            if not self._log.join(session_id, user_id, self._now()):
+                return
+            if last := self._log.last_forgotten(user_id):
+                events = [e for e in self._log.session_events(session_id) if e.sequence <= last]
+                self.counters.remove([replace(each, user_id=None) for each in events])
+                self.counters.add([without_person(each) for each in events])
             self.counters.join(session_id, user_id)
-            self.histories.join(session_id, user_id)
-            if self._log.has_opted_out(user_id):
-                self._forget(user_id)
+            self.histories.join(session_id, user_id, last)
 
         return self._writer.run(join)
 
@@ -121,7 +177,7 @@ class Feedback:
         """Drop all later events of a user, and forget the user's history; or keep events again.
 
         Events that were recorded before stay in the log until `erase_user`. They no longer count
-        for the user.
+        for the user, also if the user opts in again.
 
         Raises:
             RequestError: the id is empty or too long.
@@ -132,7 +188,8 @@ class Feedback:
         def record() -> None:
             self._log.opt_out(user_id, opted_out)
             if opted_out:
-                self._forget(user_id)
+                self.counters.forget(user_id)
+                self.histories.forget(user_id)
 
         return self._writer.run(record)
 
@@ -140,11 +197,12 @@ class Feedback:
         """Return whether events of a user are dropped."""
         return self._log.has_opted_out(user_id)
 
-    def erase_user(self, user_id: str) -> "Future[int]":
-        """Remove a user from the log, the counters and the histories.
+    def erase_user(self, user_id: str) -> "Future[Erasure]":
+        """Remove a user from the log, the counters and the histories, and scan the log's files.
 
-        The future's result is the number of removed events. When it is done, no file of the log has
-        the user's id. All other jobs wait meanwhile, because the file is rewritten.
+        When the future is done, no file of the log has the user's id. All other jobs wait
+        meanwhile, because the file is rewritten. The future's exception is NotErasedError if a file
+        still has the user's id or the id of a session of the user.
 
         Raises:
             RequestError: the id is empty or too long.
@@ -152,22 +210,39 @@ class Feedback:
         """
         check_person(user_id, "user_id")
 
-        def erase() -> int:
+        def erase() -> Erasure:
             removed = self._log.remove_user(user_id)
-            self.counters.remove(removed)
-            self._forget(user_id, {e.event.session_id for e in removed if e.event.session_id})
-            self._log.rewrite()
-            return len(removed)
+            self.counters.remove(removed.events)
+            self.spending.remove(removed.events)
+            self._remove(user_id, removed.sessions)
+            self._oldest = self._log.oldest()
+            scanned = self._log.rewrite({user_id, *removed.sessions})
+            return Erasure(len(removed.events), len(removed.sessions), scanned)
 
         return self._writer.run(erase)
 
-    def maintain(self) -> None:
-        """Remove old events, and estimate again how many shoppers look at each position."""
-        self._expire()
-        self.counters.refresh()
+    def expire(self) -> None:
+        """Remove old events, at most once an hour."""
+        if not self.config.retention_days or self._steady() < self._next_expiry:
+            return
+        self._next_expiry = self._steady() + _EXPIRY_SECONDS
+        ahead = self._clock() - self._steady() - self._opened_at
+        if ahead * 1e6 > MAX_EARLY:
+            logger.error(
+                "the clock was set ahead by %.1f days while the server ran: events expire late; "
+                "correct the clock, or restart the server if the clock is right",
+                ahead / 86_400,
+            )
+        earliest = self._earliest()
+        if removed := self._log.expire(earliest):
+            logger.info("events expired: events=%d", removed)
+            self._oldest = self._log.oldest()
+        self.histories.expire(earliest)
 
     def close(self) -> None:
         """Finish the queued jobs and close the log."""
+        for repeating in self._repeating:
+            repeating.close()
         self._writer.close()
         self._log.close()
 
@@ -177,38 +252,39 @@ class Feedback:
     def _append(self, calls: Sequence[Sequence[Event]]) -> list[Appended]:
         outcomes, new = self._log.append(calls, self._earliest())
         self.counters.add(new)
+        self.spending.add(new)
         self.histories.add(new)
+        if new:
+            first = min(stored.event.time for stored in new)
+            self._oldest = first if self._oldest is None else min(self._oldest, first)
+            self._last_append = self._clock()
+        self._outcomes["recorded"] += len(new)
+        for outcome in outcomes:
+            self._outcomes["duplicate"] += outcome.duplicates
+            self._outcomes["dropped"] += outcome.dropped
         return outcomes
 
-    def _forget(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
+    def _remove(self, user_id: str, session_ids: Iterable[str]) -> None:
         self.counters.forget(user_id, session_ids)
         self.histories.remove(user_id, session_ids)
 
     def _earliest(self) -> int:
-        """Return the time of the earliest event to keep, in microseconds since 1970."""
-        days = self.config.retention_days
-        return int(self._now() - days * DAY) if days else 0
+        """Return the time of the earliest event to keep, in microseconds since 1970.
 
-    def _expire(self) -> None:
-        """Remove old events, at most once an hour."""
-        now, earliest = self._now(), self._earliest()
-        if earliest <= 0 or now < self._expired_at + DAY // 24:
-            return
-        self._expired_at = now
-        if removed := self._log.expire(earliest):
-            logger.info("events expired: events=%d", removed)
-        self.histories.expire(earliest)
+        A clock that somebody has set ahead makes no event old.
+        """
+        days = self.config.retention_days
+        latest = int((self._opened_at + self._steady()) * 1e6) + MAX_EARLY
+        return int(min(self._now(), latest) - days * DAY) if days else 0
 
     def _replay(self) -> None:
         """Count the events of the log."""
-        stored = map(self._anonymous, self._log.events())
+        stored = map(self._log.anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
             self.counters.add(events)
+            self.spending.add(events)
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)
+        self.counters.recount()
         self.counters.refresh()
-
-    def _anonymous(self, stored: StoredEvent) -> StoredEvent:
-        """Return an event without its person if the user opted out."""
-        return without_person(stored) if self._log.has_opted_out(stored.user_id) else stored

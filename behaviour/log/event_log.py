@@ -6,7 +6,7 @@ the file.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,11 @@ from base.locks import DirectoryLock
 from base.sqlite_log.file import NoLogError, make_directory
 from base.sqlite_log.high_water_mark import HighWaterMark, MarkFile, lost
 from base.sqlite_log.open_log import OpenLog
+from base.sqlite_log.scan import require_erased
 from base.sqlite_log.statements import insert, select_in
 from behaviour.events import Event
 from behaviour.log import format as format_
-from behaviour.log.format import StoredEvent, row_of, stored_events, user_digest
+from behaviour.log.format import ALL, OptOuts, StoredEvent, row_of, stored_events, user_digest
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ class Appended:
     accepted: int  # number of new events
     duplicates: int  # number of events whose id the log had
     dropped: int  # number of events that are not kept: their user opted out, or they are too old
+
+
+@dataclass(frozen=True)
+class Removed:
+    """What `remove_user` removed."""
+
+    events: Sequence[StoredEvent]
+    sessions: frozenset[str]  # sessions of the user, and of removed events without a user
 
 
 class EventLog:
@@ -55,7 +64,7 @@ class EventLog:
         if log.connection.execute("SELECT count(*) FROM progress").fetchone() == (0,):
             log.connection.execute("INSERT INTO progress VALUES (0, 0)")
         self.id, self.sequence = format_.head(log.connection)
-        self._opted_out = format_.opted_out(log.connection)
+        self._opt_outs = OptOuts.read(log.connection)
 
     @classmethod
     def open(cls, state: Path) -> "EventLog":
@@ -137,7 +146,7 @@ class EventLog:
             for events in calls:
                 before, dropped = len(new), 0
                 for event in events:
-                    user = event.user_id or users.get(event.session_id or "")
+                    user = event.user_id or users.get(event.session_id)
                     if event.event_id in known:
                         continue
                     if event.time < earliest or self.has_opted_out(user):
@@ -168,6 +177,22 @@ class EventLog:
         with self._file.reporting("cannot be read"), self._log.reader() as reader:
             yield from stored_events(reader)
 
+    def oldest(self) -> int | None:
+        """Return the time of the earliest event in microseconds since 1970; None without events.
+
+        Raises:
+            LogError: the file cannot be read, or is damaged.
+        """
+        with self._file.reporting("cannot be read"), self._log.reader() as reader:
+            (time,) = reader.execute("SELECT min(time) FROM events").fetchone()
+            return None if time is None else int(time)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the files of the log; 0 for a file that was removed."""
+        files = (self._file.path, self._file.wal)
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def sessions(self) -> list[tuple[str, str]]:
         """Return each joined session and its user, in the order of the joins."""
         with self._file.reporting("cannot be read"), self._log.reader() as reader:
@@ -175,13 +200,26 @@ class EventLog:
                 "SELECT session_id, user_id FROM sessions ORDER BY time"
             ).fetchall()
 
-    def join(self, session_id: str, user_id: str, time: int) -> None:
+    def session_events(self, session_id: str) -> list[StoredEvent]:
+        """Return the events of a session that have no user of their own.
+
+        Raises:
+            LogError: the file cannot be read, or is damaged.
+        """
+        where = "events.user_id IS NULL AND events.session_id = ?"
+        with self._file.reporting("cannot be read"), self._log.reader() as reader:
+            return list(stored_events(reader, where, (session_id,)))
+
+    def join(self, session_id: str, user_id: str, time: int) -> bool:
         """Record that the earlier and later events of a session are those of a user.
 
         Args:
             session_id: The session.
             user_id: The user.
             time: Now, in microseconds since 1970.
+
+        Returns:
+            False if the session was joined to this user before.
 
         Raises:
             RequestError: the session was joined to another user.
@@ -199,44 +237,45 @@ class EventLog:
                 with self._log.transaction():
                     values = (session_id, user_id, time)
                     connection.execute("INSERT INTO sessions VALUES (?, ?, ?)", values)
+            return row is None
 
     def opt_out(self, user_id: str, opted_out: bool = True) -> None:
         """Record that later events of a user are dropped, or that they are kept again.
 
+        The events before an opt-in never count for the user again.
+
         Raises:
             LogError: the file cannot be written.
         """
-        user = user_digest(self.id, user_id)
         statement = (
-            "INSERT OR IGNORE INTO opted_out VALUES (?)"
+            "REPLACE INTO opted_out VALUES (?, NULL)"
             if opted_out
-            else "DELETE FROM opted_out WHERE user = ?"
+            else "UPDATE opted_out SET sequence = (SELECT sequence FROM progress)"
+            " WHERE user = ? AND sequence IS NULL"
         )
         with self._writing():
             with self._log.transaction():
-                self._log.connection.execute(statement, (user,))
-            if opted_out:
-                self._opted_out.add(user)
-            else:
-                self._opted_out.discard(user)
+                self._log.connection.execute(statement, (user_digest(self.id, user_id),))
+            self._opt_outs = OptOuts.read(self._log.connection)
 
     def has_opted_out(self, user_id: str | None) -> bool:
         """Return whether events of a user are dropped."""
-        return (
-            user_id is not None
-            and bool(self._opted_out)
-            and user_digest(self.id, user_id) in self._opted_out
-        )
+        return self.last_forgotten(user_id) == ALL
 
-    def remove_user(self, user_id: str) -> list[StoredEvent]:
+    def last_forgotten(self, user_id: str | None) -> int:
+        """Return the last event that does not count for a user; see `OptOuts`."""
+        return self._opt_outs.last_forgotten_of(user_id)
+
+    def anonymous(self, stored: StoredEvent) -> StoredEvent:
+        """Return an event without its person if it does not count for its user."""
+        return self._opt_outs.anonymous(stored)
+
+    def remove_user(self, user_id: str) -> Removed:
         """Remove the events and the joined sessions of a user. `rewrite` then removes their bytes.
 
         Events without a user are removed, too, if their session was joined to the user. They are
-        also removed if the user has events in their session and it was joined to nobody else. An
-        opt-out of the user stays, as a digest.
-
-        Returns:
-            The removed events.
+        also removed if the user has events in their session and it was joined to nobody else. The
+        digest of a user who has opted out stays.
 
         Raises:
             LogError: the file cannot be written.
@@ -252,26 +291,41 @@ class EventLog:
         with self._writing():
             connection, user = self._log.connection, (user_id,)
             removed = list(stored_events(connection, where, user))
+            own = {session for (session,) in connection.execute(sessions, user)}
             rows = f"FROM events WHERE {where}"
             with self._log.transaction():
                 connection.execute(f"DELETE {rows}", user)
                 connection.execute("DELETE FROM sessions WHERE user_id = ?", user)
+                opted_in = "DELETE FROM opted_out WHERE user = ? AND sequence IS NOT NULL"
+                connection.execute(opted_in, (user_digest(self.id, user_id),))
                 connection.execute("UPDATE progress SET erased = 1")
+            self._opt_outs = OptOuts.read(connection)
             failpoint("events.after-erasure")
-            return removed
+            return Removed(removed, frozenset(own))
 
-    def rewrite(self) -> None:
+    def rewrite(self, erased: Collection[str] = ()) -> int:
         """Rewrite the file if it may have bytes of removed users. Appends wait meanwhile.
+
+        Args:
+            erased: Texts for which the files are then scanned: the ids of the removed users and of
+                their sessions.
+
+        Returns:
+            The number of scanned bytes.
 
         Raises:
             LogError: the file cannot be written.
+            NotErasedError: a file still has a text of `erased` that no remaining row has.
         """
         with self._writing():
-            connection = self._log.connection
+            connection, scanned = self._log.connection, 0
             if connection.execute("SELECT erased FROM progress").fetchone() == (1,):
                 self._log.rewrite()
+                if erased:
+                    scanned = require_erased(self._log, erased)
                 failpoint("events.after-rewrite")
                 connection.execute("UPDATE progress SET erased = 0")
+            return scanned
 
     def expire(self, earliest: int) -> int:
         """Remove the events before a time, and sessions that were joined before and have no event.
@@ -321,7 +375,7 @@ class EventLog:
         ids = [event.event_id for event in events]
         return {event_id for (event_id,) in select_in(self._log.connection, query, ids)}
 
-    def _users(self, events: Sequence[Event]) -> dict[str, str]:
+    def _users(self, events: Sequence[Event]) -> dict[str | None, str]:
         """Return the user of each joined session of events without a user."""
         query = "SELECT session_id, user_id FROM sessions WHERE session_id IN"
         ids = {event.session_id for event in events if event.session_id and not event.user_id}

@@ -2,8 +2,9 @@
 
 - `events` has one row per event. Rows are only added, unless a user is erased or events expire.
 - `sessions` has the user of each session that was joined to a user.
-- `opted_out` has a digest of the id of each user who opted out. A digest, because the log must
-  refuse events of such a user even after the user is erased.
+- `opted_out` has a digest of the id of each user who opted out: a digest, because the log must
+  refuse events of such a user even after the user is erased. If the user opted in again, `sequence`
+  is the number of the log's last event then: events up to it do not count for the user.
 - `progress` has one row: the sequence number of the last event, and whether the file still has
   bytes of deleted rows.
 """
@@ -27,21 +28,40 @@ from behaviour.events import Event
 DIRECTORY = "events"  # directory of the log, inside the directory that --state names
 FILE = "events.sqlite3"
 MARK = "events.mark"
+ALL = 2**63 - 1  # a sequence number after all events
+
+_OPTED_OUT = "CREATE TABLE opted_out (user BLOB PRIMARY KEY, sequence INTEGER) WITHOUT ROWID"
+
+
+def _upgrade_format_1(connection: sqlite3.Connection) -> None:
+    """Add the column `sequence` of opt-outs, and turn blank ids of people into null."""
+    connection.execute("UPDATE events SET user_id = NULL WHERE trim(user_id) = ''")
+    connection.execute("UPDATE events SET session_id = NULL WHERE trim(session_id) = ''")
+    users = connection.execute("SELECT user FROM opted_out").fetchall()
+    connection.execute("DROP TABLE opted_out")
+    connection.execute(_OPTED_OUT)
+    connection.executemany("INSERT INTO opted_out (user) VALUES (?)", users)
+
+
+def _upgrade_format_2(connection: sqlite3.Connection) -> None:
+    """Add the column `promotion_id`."""
+    connection.execute("ALTER TABLE events ADD COLUMN promotion_id TEXT")
+
 
 _FORMAT = LogFormat(
     application_id=0x53484556,  # "SHEV"
-    version=1,
+    version=3,
     tables=(
         "CREATE TABLE events (sequence INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE,"
         " time INTEGER NOT NULL, type TEXT NOT NULL, item_id TEXT NOT NULL, user_id TEXT,"
         " session_id TEXT, query TEXT, position INTEGER, request_id TEXT, bundle_id TEXT,"
-        " context TEXT, propensity REAL, price REAL, quantity REAL)",
+        " context TEXT, propensity REAL, price REAL, quantity REAL, promotion_id TEXT)",
         "CREATE TABLE sessions (session_id TEXT PRIMARY KEY, user_id TEXT NOT NULL,"
         " time INTEGER NOT NULL) WITHOUT ROWID",
-        "CREATE TABLE opted_out (user BLOB PRIMARY KEY) WITHOUT ROWID",
+        _OPTED_OUT,
         "CREATE TABLE progress (sequence INTEGER NOT NULL, erased INTEGER NOT NULL)",
     ),
-    upgrades=MappingProxyType({}),
+    upgrades=MappingProxyType({1: _upgrade_format_1, 2: _upgrade_format_2}),
     directory="give the directory that a server uses as --state",
     other_directory="give another --state",
     restart=f"move {FILE} and {MARK} away to start without earlier events",
@@ -79,11 +99,40 @@ def mark_path(file: LogFile) -> Path:
     return file.path.with_name(MARK)
 
 
+@dataclass(frozen=True, slots=True)
+class OptOuts:
+    """The users who opted out at any time."""
+
+    log: str  # id of the log
+    # The last event that does not count for a user, by the digest of the user's id.
+    last_forgotten: dict[bytes, int]
+
+    @classmethod
+    def read(cls, connection: sqlite3.Connection) -> "OptOuts":
+        """Read the opt-outs of a log."""
+        rows = connection.execute("SELECT user, coalesce(sequence, ?) FROM opted_out", (ALL,))
+        return cls(head(connection)[0], dict(rows.fetchall()))
+
+    def last_forgotten_of(self, user_id: str | None) -> int:
+        """Return the sequence number of the last event that does not count for a user.
+
+        It is 0 if all events count, and ALL while the user has opted out.
+        """
+        if user_id is None or not self.last_forgotten:
+            return 0
+        return self.last_forgotten.get(user_digest(self.log, user_id), 0)
+
+    def anonymous(self, stored: StoredEvent) -> StoredEvent:
+        """Return an event without its person if it does not count for its user."""
+        forgotten = stored.sequence <= self.last_forgotten_of(stored.user_id)
+        return without_person(stored) if forgotten else stored
+
+
 @contextmanager
 def copied(state: Path, copy_file: CopyFile = shutil.copyfile) -> Iterator[Iterator[StoredEvent]]:
     """Check a copy of the log and yield its events, without changing it. A server may write to it.
 
-    Events of users who opted out have no user and no session.
+    Events of users who opted out later have no user and no session.
 
     Args:
         state: The directory that `--state` names.
@@ -99,14 +148,7 @@ def copied(state: Path, copy_file: CopyFile = shutil.copyfile) -> Iterator[Itera
         try:
             with file.copy(copy_file) as copy:
                 check(file, copy, mark)
-                log, _ = head(copy)
-                gone = opted_out(copy)
-                yield (
-                    without_person(stored)
-                    if gone and stored.user_id and user_digest(log, stored.user_id) in gone
-                    else stored
-                    for stored in stored_events(copy)
-                )
+                yield map(OptOuts.read(copy).anonymous, stored_events(copy))
         except NoLogError as error:
             raise lost(file, mark_path(file), mark, 0) if mark.sequence else error from None
 
@@ -153,11 +195,6 @@ def stored_events(
         yield StoredEvent(sequence, event, event.user_id or joined)
 
 
-def opted_out(connection: sqlite3.Connection) -> set[bytes]:
-    """Return the digests of the users who opted out."""
-    return {user for (user,) in connection.execute("SELECT user FROM opted_out")}
-
-
 def without_person(stored: StoredEvent) -> StoredEvent:
     """Return an event without its user and session."""
     event = replace(stored.event, user_id=None, session_id=None)
@@ -182,6 +219,7 @@ def row_of(sequence: int, event: Event) -> tuple[Any, ...]:
         event.propensity,
         event.price,
         event.quantity,
+        event.promotion_id,
     )
 
 

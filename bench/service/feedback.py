@@ -25,7 +25,7 @@ from behaviour.config import FeedbackConfig
 from behaviour.feedback import Feedback
 from server.convert.events import event_records
 from shortlist.client import Client
-from shortlist.requests import event
+from shortlist.events import event
 from shortlist.v1.event_pb2 import Event
 
 Record = Callable[[Sequence[Event]], object]
@@ -102,7 +102,7 @@ def local(config: FeedbackBenchConfig) -> Iterator[Record]:
         yield record
         total = feedback.sequence
         start = time.perf_counter()
-        removed = feedback.erase_user("user 7").result()
+        removed = feedback.erase_user("user 7").result().events
         _print(f"erasure of a user with {removed:,} events: {time.perf_counter() - start:.2f} s")
         feedback.close()
         size = sum(file.stat().st_size for file in Path(directory).rglob("*"))

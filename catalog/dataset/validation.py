@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Int
 
+from base.errors import plain_number
 from catalog.dataset.files import RawTable
 from catalog.dataset.problems import Problems, count, quote
 from catalog.dataset.texts import first_texts
@@ -126,10 +127,10 @@ def _check_limits(
     )
     if column.minimum is not None:
         low = pc.and_(finite, pc.less(values, minimum))
-        report(low, lambda value: f"{value} is below {column.minimum:g}", fix)
+        report(low, lambda value: f"{value} is below {plain_number(column.minimum)}", fix)
     if column.maximum is not None:
         high = pc.and_(finite, pc.greater(values, maximum))
-        report(high, lambda value: f"{value} is above {column.maximum:g}", fix)
+        report(high, lambda value: f"{value} is above {plain_number(column.maximum)}", fix)
 
 
 def _check_vectors(raw: RawTable, name: str, values: pa.Array, problems: Problems) -> None:

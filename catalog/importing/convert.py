@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from base.errors import InputError
+from base.errors import InputError, plain_number
 from catalog.dataset.decimal_commas import NumberForms
 from catalog.dataset.problems import quote
 from catalog.importing.fields import Reading, add_number_forms, is_numeric, read
@@ -138,8 +138,8 @@ class TableConverter:
             if value is None or ((low is None or value >= low) and (high is None or value <= high)):
                 continue
             del values[name]
-            allowed = " to ".join(f"{limit:g}" for limit in (low, high) if limit is not None)
-            say = f"{value:g} is not {'at least ' if high is None else ''}{allowed}"
+            allowed = " to ".join(plain_number(limit) for limit in (low, high) if limit is not None)
+            say = f"{plain_number(value)} is not {'at least ' if high is None else ''}{allowed}"
             self._problem(table, row, name, "limits", say, _FIX)
         return complete
 

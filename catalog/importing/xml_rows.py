@@ -15,12 +15,12 @@ _CHUNK = 2**16  # characters that are parsed at a time
 MAX_DEPTH = 64  # nested elements
 MAX_CHARACTERS = 2**24  # in the texts of one record
 
-# An element: its name, its XML attributes, and its texts and child elements in order.
+# An element: its name with the prefix, its XML attributes, and its texts and child elements.
 _Element = tuple[str, dict[str, str], list[Any]]
 
 
 class _Parser:
-    """Collects records; the names of their elements lose the prefix."""
+    """Collects records, whose elements lose the prefix of their names."""
 
     def __init__(self, path: Path) -> None:
         self.rows: deque[Row] = deque()
@@ -59,13 +59,12 @@ class _Parser:
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise self._refuse(f"more than {MAX_DEPTH} nested elements; export the file again")
-        local = name.rpartition(":")[2]
-        if self._open:
-            self._open.append((local, attributes, []))
-        elif local.lower() in _RECORDS:
+        if not self._open:
+            if _local(name).lower() not in _RECORDS:
+                return
             self._line = self._parser.CurrentLineNumber
             self._characters = 0
-            self._open.append((local, attributes, []))
+        self._open.append((name, attributes, []))
 
     def _text(self, text: str) -> None:
         if self._open:
@@ -85,23 +84,25 @@ class _Parser:
         else:
             cells = _children(content)
             for key, attribute in attributes.items():
-                cells.setdefault(key.rpartition(":")[2], attribute)
+                cells.setdefault(_local(key), attribute)
             self.rows.append(Row(f"{self._path.name}, line {self._line}", cells))
 
 
+def _local(name: str) -> str:
+    """Return a name without its prefix."""
+    return name.rpartition(":")[2]
+
+
 def _children(content: list[Any]) -> dict[str, Any]:
-    """Return the child elements by name; elements of the same name become a list."""
-    cells: dict[str, Any] = {}
-    for part in content:
-        if isinstance(part, tuple):
-            name, value = part
-            if name not in cells:
-                cells[name] = value
-            elif isinstance(cells[name], list):
-                cells[name].append(value)
-            else:
-                cells[name] = [cells[name], value]
-    return cells
+    """Return the child elements by name; elements of the same name become a list.
+
+    Elements with a prefix come first: Atom has an `id` of its own beside the product's `g:id`.
+    """
+    values: dict[str, list[Any]] = {}
+    elements = (part for part in content if isinstance(part, tuple))
+    for name, value in sorted(elements, key=lambda element: ":" not in element[0]):
+        values.setdefault(_local(name), []).append(value)
+    return {name: several if len(several) > 1 else several[0] for name, several in values.items()}
 
 
 def _value(content: list[Any]) -> Any:

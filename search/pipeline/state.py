@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from catalog.catalogue import Catalogue
 from catalog.facets import FacetCounts
@@ -27,6 +27,7 @@ from search.understanding.interpretation import Interpretation
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
 RECOMMENDED = 500  # number of items that recommendations rank
+EXPLORED = 100  # number of the first results from which exploration draws items
 
 
 @dataclass(frozen=True)
@@ -166,6 +167,14 @@ class SearchState:
         shown: The ranks of the results, best first, up to the first result after the page. Set by
             `rules`.
         effects: The effects of rules; None without rules.
+        active_promotions: A number whose n-th bit says whether the n-th promotion may spend; None
+            without promotions. Set by `promote`.
+        promoted: The index of the promotion of each position, from 0, that a promotion has. Set by
+            `promote`.
+        exploring: Whether exploration drew the result for its position; None without exploration.
+            Set by `explore`.
+        propensities: The probability of each result at its position; None without exploration. Set
+            by `explore`.
         result: The result. Set by `page`.
     """
 
@@ -204,12 +213,26 @@ class SearchState:
     order: Int64[np.ndarray, " ordered"] | None = None
     shown: Int64[np.ndarray, " shown"] = field(default_factory=lambda: np.zeros(0, np.int64))
     effects: RuleEffects | None = None
+    active_promotions: int | None = None
+    promoted: Mapping[int, int] = field(default_factory=dict)
+    exploring: Bool[np.ndarray, " shown"] | None = None
+    propensities: Float64[np.ndarray, " shown"] | None = None
     result: SearchResult | None = None
 
     @property
     def pins(self) -> Int32[np.ndarray, " pins"]:
         """Rows of the pinned items."""
         return np.zeros(0, np.int32) if self.rules is None else self.rules.pins
+
+    @property
+    def listed(self) -> int:
+        """The number of results to list: at least those up to the page, and one more."""
+        listed = self.request.end
+        if self.request.exploration is not None:
+            listed = max(listed, EXPLORED)
+        if self.rules is not None and self.rules.promotions:
+            listed = max(listed, self.depths.recall)
+        return listed + 1
 
     @property
     def rule_sources(self) -> tuple[NamedRules, ...]:

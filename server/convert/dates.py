@@ -1,7 +1,8 @@
-"""Convert dates between google.type.Date and datetime.date."""
+"""Convert dates and times of the contract."""
 
 import datetime
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.type import date_pb2
 
 from base.errors import RequestError
@@ -26,3 +27,19 @@ def date_record(message: date_pb2.Date, path: str) -> datetime.date:
         return datetime.date(message.year, message.month, message.day)
     except (ValueError, OverflowError):
         raise RequestError(path, "is not a date; give a year, month and day that exist") from None
+
+
+def microseconds(message: Timestamp, path: str) -> int:
+    """Convert a time to microseconds since 1970.
+
+    Args:
+        message: The time in the request.
+        path: The path of the time in the request.
+
+    Raises:
+        RequestError: the time does not exist.
+    """
+    try:
+        return message.ToMicroseconds()
+    except ValueError:
+        raise RequestError(path, "is no time; give seconds since 1970 and nanoseconds") from None

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from base.errors import RequestError, check_count
+from base.errors import check_count
 from behaviour.histories import PastEvent
 from catalog.events import EVENT_TYPES
 from search.people.person import MAX_HISTORY, PRESENT, Person
 from search.people.reasons import Reason, ReasonKind, Signal
+from server.convert.dates import microseconds
 from shortlist.v1 import context_pb2, event_pb2
 
 _NUMBERS = {name: event_pb2.EventType.Value(f"EVENT_TYPE_{name.upper()}") for name in EVENT_TYPES}
@@ -18,6 +19,7 @@ _KINDS = {
     ReasonKind.SIMILAR: context_pb2.REASON_KIND_SIMILAR,
     ReasonKind.REPEAT: context_pb2.REASON_KIND_REPEAT,
     ReasonKind.POPULAR: context_pb2.REASON_KIND_POPULAR,
+    ReasonKind.NEXT: context_pb2.REASON_KIND_NEXT,
 }
 _SIGNALS = {
     Signal.HISTORY: context_pb2.SIGNAL_HISTORY,
@@ -85,9 +87,4 @@ def signal_numbers(signals: Sequence[Signal]) -> list["context_pb2.Signal.ValueT
 
 
 def _time(event: context_pb2.PastEvent, path: str) -> int:
-    if not event.HasField("time"):
-        return PRESENT
-    try:
-        return event.time.ToMicroseconds()
-    except ValueError:
-        raise RequestError(path, "is no time; give seconds since 1970 and nanoseconds") from None
+    return microseconds(event.time, path) if event.HasField("time") else PRESENT

@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 
 from base.error_logging import log_error
 from base.errors import RequestError
+from base.sqlite_log.scan import NotErasedError
 from behaviour.log.writer import ClosedLogError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.curations import (
@@ -152,6 +153,8 @@ def _message(error: Exception) -> str:
     match error:
         case MalformedRequestError():
             return str(error) or "the request cannot be parsed"
+        case NotErasedError():
+            return "the files of the event log still have data of the user; delete the user again"
         case LogError():  # the text of the error names a file of the server
             return "the server cannot write to its disk"
         case UnknownItemsError():

@@ -6,11 +6,13 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 
 from base.errors import RequestError
+from behaviour.events import Event
 from behaviour.feedback import Feedback
 from behaviour.log.event_log import Appended
 from live.errors import ReadOnlyError
@@ -18,6 +20,11 @@ from search.engine_handle import EngineHandle
 from server.convert.events import event_records
 from server.worker_pool import OverloadedError
 from shortlist.v1 import event_pb2, feedback_service_pb2, feedback_service_pb2_grpc
+
+_Result = TypeVar("_Result")
+_Response: TypeAlias = (
+    feedback_service_pb2.RecordEventsResponse | feedback_service_pb2.StreamEventsResponse
+)
 
 _MAX_UNANSWERED = 256  # largest number of messages of a stream that are read but not durable
 _RETRY_SECONDS = 0.1  # wait of a caller, or of a stream, while too many events wait
@@ -48,11 +55,14 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         self, message: feedback_service_pb2.RecordEventsRequest, context: Any
     ) -> feedback_service_pb2.RecordEventsResponse:
         """Record the events of one request."""
-        future, unknown = await self._queue(message.events)
+        _, unknown, future = await self._queue(message.events)
         if future is None:
+            assert self._feedback is not None
+            self._feedback.count_refused(len(message.events))
             raise OverloadedError(_RETRY_SECONDS)
-        appended = await asyncio.wrap_future(future)
-        return feedback_service_pb2.RecordEventsResponse(**_counts([appended], unknown))
+        response = feedback_service_pb2.RecordEventsResponse(unknown_item_count=unknown)
+        _add(response, await asyncio.wrap_future(future))
+        return response
 
     async def StreamEvents(
         self,
@@ -61,55 +71,65 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
     ) -> feedback_service_pb2.StreamEventsResponse:
         """Record the events of a stream."""
         waiting: deque[Future[Appended]] = deque()
-        outcomes: list[Appended] = []
-        unknown = number = 0
+        response = feedback_service_pb2.StreamEventsResponse()
+        number = 0
         async for message in request_iterator:
             try:
-                while (queued := await self._queue(message.events))[0] is None:
+                events, unknown, future = await self._queue(message.events)
+                while future is None:
                     await self._sleep(_RETRY_SECONDS)
+                    future = await self._on_thread(partial(self._required().record, events))
             except RequestError as error:
                 raise error.within(f"messages[{number}]") from None
             number += 1
-            waiting.append(queued[0])
-            unknown += queued[1]
+            waiting.append(future)
+            response.unknown_item_count += unknown
             if len(waiting) > _MAX_UNANSWERED:
-                outcomes.append(await asyncio.wrap_future(waiting.popleft()))
-        outcomes += [await asyncio.wrap_future(future) for future in waiting]
-        return feedback_service_pb2.StreamEventsResponse(**_counts(outcomes, unknown))
+                _add(response, await asyncio.wrap_future(waiting.popleft()))
+        for future in waiting:
+            _add(response, await asyncio.wrap_future(future))
+        return response
 
     async def _queue(
         self, messages: Sequence[event_pb2.Event]
-    ) -> "tuple[Future[Appended] | None, int]":
+    ) -> "tuple[list[Event], int, Future[Appended] | None]":
         """Convert and queue events.
 
         Returns:
-            The outcome, or None if too many events wait; and the number of events whose item the
-            catalogue does not have.
+            The events; the number of events whose item the catalogue does not have; and the
+            outcome, or None if too many events wait.
 
         Raises:
             ReadOnlyError: the server takes no events.
             RequestError: an event breaks a limit.
         """
-        feedback = self._feedback
-        if feedback is None:
-            raise ReadOnlyError
+        feedback = self._required()
         catalogue = self._engine_handle.engine.snapshot.catalogue
 
-        def queue() -> "tuple[Future[Appended] | None, int]":
-            events = event_records(messages)
-            future = feedback.record(events)
+        def queue() -> "tuple[list[Event], int, Future[Appended] | None]":
+            try:
+                events = event_records(messages)
+                future = feedback.record(events)
+            except RequestError:
+                feedback.count_refused(len(messages))
+                raise
             rows = catalogue.rows([event.item_id for event in events])
-            return future, int(np.count_nonzero(rows < 0))
+            return events, int(np.count_nonzero(rows < 0)), future
 
-        return await asyncio.get_running_loop().run_in_executor(self._converter, queue)
+        return await self._on_thread(queue)
+
+    async def _on_thread(self, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(self._converter, work)
+
+    def _required(self) -> Feedback:
+        if self._feedback is None:
+            raise ReadOnlyError
+        return self._feedback
 
 
-def _counts(outcomes: Sequence[Appended], unknown: int) -> dict[str, int]:
-    """Return the fields of a response: the sums over the calls, and the number of unknown items."""
-    return {
-        "accepted_count": sum(outcome.accepted for outcome in outcomes),
-        "duplicate_count": sum(outcome.duplicates for outcome in outcomes),
-        "dropped_count": sum(outcome.dropped for outcome in outcomes),
-        "unknown_item_count": unknown,
-        "sequence": outcomes[-1].sequence if outcomes else 0,
-    }
+def _add(response: _Response, appended: Appended) -> None:
+    """Add the outcome of a call to a response."""
+    response.accepted_count += appended.accepted
+    response.duplicate_count += appended.duplicates
+    response.dropped_count += appended.dropped
+    response.sequence = appended.sequence

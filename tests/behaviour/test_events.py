@@ -57,9 +57,9 @@ def test_the_record_has_the_fields_of_the_table():
         ("propensity", 0.0, "is 0.0; give 1e-06 to 1"),
         ("propensity", 1.1, "is 1.1; give 1e-06 to 1"),
         ("propensity", math.nan, "is nan; give a finite number"),
-        ("price", -0.01, "is -0.01; give 0 to 1e+12"),
+        ("price", -0.01, "is -0.01; give 0 to 1,000,000,000,000"),
         ("price", math.inf, "is inf; give a finite number"),
-        ("quantity", 1.1e9, "is 1,100,000,000.0; give -1e+09 to 1e+09"),
+        ("quantity", 1.1e9, "is 1,100,000,000.0; give -1,000,000,000 to 1,000,000,000"),
     ],
 )
 def test_a_value_outside_its_limits_is_refused_with_its_path(field, value, problem):
@@ -72,3 +72,10 @@ def test_a_call_has_at_least_one_event_and_at_most_a_thousand():
     check_events(many[1:], MICROSECONDS + 1)
     assert error_of(*many) == "events: has 1,001 events; give 1 to 1,000"
     assert error_of() == "events: has 0 events; give 1 to 1,000"
+
+
+def test_a_purchase_of_a_negative_quantity_is_a_return():
+    assert event("e", "purchase", quantity=-2.0).type == "return"
+    for quantity in (None, 0.0, 2.0):
+        assert event("e", "purchase", quantity=quantity).type == "purchase"
+    assert event("e", "add_to_cart", quantity=-2.0).type == "add_to_cart"

@@ -8,20 +8,33 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from catalog.dataset.reading import read_dataset
+from search.bundle import Manifest
 from search.config import EngineConfig
 from search.curation.table import Curations
 from search.engine import Engine
+from search.request import SearchRequest
 from train.data.event_files import export_events, import_events
 from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.guard import lines_of
+from train.evaluation.policy.evaluate import (
+    PolicyConfig,
+    evaluate_policy,
+    print_estimates,
+    write_estimates,
+)
 from train.evaluation.recommend.evaluate import (
     RecommendConfig,
     evaluate_recommendations,
     print_reports,
     write_reports,
 )
+from train.loop.fit import FitConfig
+from train.people.peer import UserTowerPeer
+from train.people.training import PEOPLE_FIT, PeopleConfig
 from train.pipeline.bundle import record_metrics
+from train.pipeline.inputs import dataset_directory
 from train.pipeline.options import DEMO, TrainConfig
-from train.pipeline.run import TrainingRun, dataset_directory
+from train.pipeline.run import TrainingRun
 from train.pipeline.texts import catalogue_of
 
 logger = logging.getLogger(__name__)
@@ -65,9 +78,11 @@ class ImportEventsConfig:
 
 
 def train_all(config: TrainConfig) -> None:
-    """Run every step, then evaluate the bundle if `test` has judgments."""
+    """Run every step, print the decisions, then evaluate the bundle if `test` has judgments."""
     pipeline = TrainingRun(config)
     bundle = pipeline.run()
+    for line in lines_of(Manifest.read(bundle).reports):
+        _say(line)
     dataset = pipeline.dataset
     if (
         dataset.judgments is None
@@ -120,19 +135,30 @@ def export(config: ExportEventsConfig) -> None:
 
 
 def import_(config: ImportEventsConfig) -> None:
-    """Record the events of a file in a log, and print their number."""
-    accepted, duplicates = import_events(config.events, config.state)
+    """Record the events of a file in a log, and print their numbers."""
+    accepted, duplicates, dropped = import_events(config.events, config.state)
     known = f"; the log had {duplicates:,} already" if duplicates else ""
-    _say(f"{config.state}: {accepted:,} new events{known}")
+    refused = f"; {dropped:,} dropped, because their users opted out" if dropped else ""
+    _say(f"{config.state}: {accepted:,} new events{known}{refused}")
 
 
-def recommend(config: RecommendConfig) -> None:
+@dataclass(frozen=True)
+class RecommendCommand(RecommendConfig):
+    """Evaluate recommendations: fit on the purchases before each cut, measure on those after it."""
+
+    user_tower: bool = False  # also train the user tower at each cut, and measure it alone
+    people: PeopleConfig = field(default_factory=PeopleConfig)
+    people_fit: FitConfig = PEOPLE_FIT
+
+
+def recommend(config: RecommendCommand) -> None:
     """Fit recommenders before each cut, print their reports, and write them if requested."""
     dataset = read_dataset(dataset_directory(config.data, Path("out"), 0))
     for warning in dataset.warnings:
         logger.warning("warning: %s", warning)
     catalogue = catalogue_of(dataset, config.init_from)
-    reports = evaluate_recommendations(dataset, catalogue, config)
+    peers = [UserTowerPeer(catalogue, config.people, config.people_fit)] * config.user_tower
+    reports = evaluate_recommendations(dataset, catalogue, config, *peers)
     print_reports(reports)
     if config.json is not None:
         write_reports(reports, config, config.json)
@@ -153,3 +179,18 @@ def validate(config: ValidateConfig) -> None:
     }
     sizes = [f"{table.num_rows:,} {name}" for name, table in tables.items() if table is not None]
     console.print(f"{dataset.info.name}: {', '.join(sizes)}; no errors", highlight=False)
+
+
+def policy(config: PolicyConfig) -> None:
+    """Estimate how a bundle would have done, print the estimates, and write them if requested."""
+    dataset = read_dataset(dataset_directory(config.data, Path("out"), 0))
+    engine = Engine.load(config.bundle, config.engine)
+
+    def list_of(query: str) -> list[str]:
+        result = engine.search(SearchRequest(query, page_size=config.positions))
+        return [hit.item_id for hit in result.hits]
+
+    estimates = evaluate_policy(dataset.events, list_of, config.outcome, config.positions)
+    print_estimates(estimates, config.outcome)
+    if config.json is not None:
+        write_estimates(estimates, config.json)

@@ -3,190 +3,61 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from jaxtyping import Int64
-
 from bert.compiled import enable_compilation_cache
 from bert.model import first_layers
-from bert.numerics import Numerics, choose_numerics
-from bert.tokens import Tokenizer
 from catalog.catalogue import Catalogue
-from catalog.dataset.reading import Dataset, read_dataset
 from catalog.store import ItemStore
-from demo import write_demo_store
 from lexical.analysers import ANALYSERS
 from lexical.index import LexicalIndex
 from lexical.suggestions import build_suggestions
 from rerank.features import FEATURE_NAMES
 from rerank.model import Reranker, save_reranker
 from search import bundle
-from search.bundle import write_directory
 from search.bundle.building import build_indexes, save_held_out
 from search.channels import SEARCH_CHANNELS
 from search.channels.base import Query
-from search.curation.rules_file import RULES_FILE
-from search.curation.table import Curations
 from search.feature_source import FeatureSource, newest_release
-from search.understanding.synonyms import SYNONYMS_FILE, read_text
 from towers.encoder import TowerEncoder
 from towers.index import FILES_VERSION, open_index
-from towers.model import Towers, TowersConfig
+from towers.model import Towers
 from towers.saving import load_towers, save_towers
 from towers.vectors import open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
-from train.data.log_replay import LogReplay
 from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
-from train.data.relevance import Relevance, outside_test, relevance_of
+from train.data.relevance import outside_test, relevance_of
 from train.data.vectors import item_texts, write_vectors
+from train.evaluation.guard import can_be_taken, untrained
 from train.loop.fit import FitConfig, TrainingSetup
-from train.loop.initial_weights import InitialWeights
 from train.loop.parameters import make_mesh
-from train.pipeline.behaviour import fit_behaviour
+from train.people.dataset import people_of
+from train.people.training import build_user_tower
+from train.pipeline.behaviour import events_before, fit_behaviour
 from train.pipeline.bundle import assemble
-from train.pipeline.options import DEMO, TrainConfig
+from train.pipeline.inputs import NUMERICS_FILE, TrainingInputs
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
-from train.pipeline.vocabulary import keep_rows, model_texts, prune
+from train.pipeline.vocabulary import keep_rows
 from train.pipeline.weights import queries_of
 from train.recommend.windows import RecommenderConfig
 
 logger = logging.getLogger(__name__)
 
-STEPS = ("towers", "index", "mine", "rerank", "suggest", "behaviour")
+STEPS = ("towers", "index", "mine", "rerank", "suggest", "behaviour", "people")
 _RECALL_SAMPLE = 200  # number of queries to tune the index on, and to measure its recall on
-_NUMERICS_FILE = "numerics.json"  # stores the numerics that `auto` chose
 _GOLDEN = 8  # number of golden queries, whose answers a bundle records
 _QUERY_CHARACTERS = 200  # maximum characters of a sample query; a longer title is cut
 
 
-def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
-    """Return the directory that `--data` names; generate the demo store if it is missing."""
-    if data != DEMO:
-        return Path(data)
-    directory = out / f"demo-store-{demo_seed}"
-    if not directory.is_dir():
-        logger.info("generating the demo store: path=%s", directory)
-        write_directory(directory, lambda new: write_demo_store(new, seed=demo_seed))
-    return directory
-
-
 @dataclass(frozen=True)
-class TrainingRun:
-    """The steps of one configuration, and the data that they share."""
-
-    config: TrainConfig
-
-    @cached_property
-    def source_dataset(self) -> Dataset:
-        """The validated dataset, without the writes of `--from-state`: the towers train on it."""
-        config = self.config
-        dataset = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
-        for warning in dataset.warnings:
-            logger.warning("warning: %s", warning)
-        return dataset
-
-    @cached_property
-    def log_replay(self) -> LogReplay | None:
-        """The writes of `--from-state`; None without that option."""
-        return None if self.config.from_state is None else LogReplay.read(self.config.from_state)
-
-    @cached_property
-    def dataset(self) -> Dataset:
-        """The dataset with the writes of `--from-state`: every step after the towers uses it."""
-        config, source = self.config, self.source_dataset
-        if self.log_replay is None:
-            return source
-        directory = dataset_directory(config.data, config.out, config.demo_seed)
-        dataset = read_dataset(directory, change=self.log_replay.apply)
-        for warning in dataset.warnings:
-            if warning not in source.warnings:
-                logger.warning("warning: %s", warning)
-        return dataset
-
-    @cached_property
-    def curation_files(self) -> dict[str, str]:
-        """The valid content of the dataset's files of synonyms and of rules, by name.
-
-        Raises:
-            InputError: a line has no valid rule.
-        """
-        config = self.config
-        directory = dataset_directory(config.data, config.out, config.demo_seed)
-        Curations.read(directory)
-        paths = [directory / name for name in (SYNONYMS_FILE, RULES_FILE)]
-        return {path.name: read_text(path) for path in paths if path.is_file()}
-
-    @cached_property
-    def store(self) -> ItemStore:
-        """The items of `dataset`."""
-        return ItemStore(self.dataset.items)
-
-    @cached_property
-    def texts(self) -> list[str]:
-        """The text of every item, by row."""
-        return item_texts(self.store)
-
-    @cached_property
-    def relevance(self) -> Relevance | None:
-        """Graded pairs of `train` and `dev`; None without judgments and events."""
-        return relevance_of(self.dataset, self.store)
-
-    @cached_property
-    def initial_weights(self) -> InitialWeights:
-        """The weights that `--init-from` names."""
-        weights = InitialWeights.find(self.config.init_from, self.config.layers)
-        if weights.is_bundle:
-            logger.info(
-                "the models keep their shape and token budgets, so --layers, --rerank-layers, "
-                "--towers.* and --reranker.* do not apply: init_from=%s",
-                self.config.init_from,
-            )
-        return weights
-
-    @cached_property
-    def towers_config(self) -> TowersConfig:
-        """The options of the towers, with pooling and prefixes of the pretrained model."""
-        return self.initial_weights.resolve(self.config.towers)
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """The tokenizer of the models, with a pruned vocabulary if the options say so."""
-        return self.initial_weights.tokenizer if self.pruned is None else self.pruned[0]
-
-    @cached_property
-    def pruned(self) -> tuple[Tokenizer, Int64[np.ndarray, " kept"]] | None:
-        """The tokenizer with the pruned vocabulary, and the kept pieces; None without pruning.
-
-        The pieces do not depend on the writes of `--from-state`, because the towers do not.
-        """
-        weights, config = self.initial_weights, self.config.vocabulary
-        if weights.is_bundle or not config.prune:
-            return None
-        texts = model_texts(self.source_dataset, self.towers_config)
-        return prune(weights.tokenizer, texts, config.common)
-
-    @cached_property
-    def numerics(self) -> Numerics:
-        """Input type of matrix products.
-
-        A file in the output directory keeps the choice of `auto` for later runs. A different choice
-        would invalidate the finished steps and checkpoints.
-        """
-        path = self.config.out / _NUMERICS_FILE
-        if self.config.numerics == "auto" and path.is_file():
-            chosen = Numerics.read(path)
-        else:
-            chosen = choose_numerics(self.config.numerics)
-        logger.info("matrix products: dtype=%s reason=%r", chosen.dtype, chosen.why)
-        return chosen
+class TrainingRun(TrainingInputs):
+    """The steps of one configuration."""
 
     def run(self, only: str | None = None) -> Path:
         """Run all steps and build the bundle, or run only one step; return the written directory.
@@ -202,7 +73,7 @@ class TrainingRun:
         with sole_writer(self.config.out):
             enable_compilation_cache(self.config.out / "cache" / "xla")
             if self.config.numerics == "auto":
-                self.numerics.write(self.config.out / _NUMERICS_FILE)
+                self.numerics.write(self.config.out / NUMERICS_FILE)
             for step in steps:
                 if only in (None, step.name):
                     step.run()
@@ -230,6 +101,7 @@ class TrainingRun:
             self.towers_config,
             config.pairs,
             config.towers_fit,
+            {"guard": config.guard.towers},
         )
         index_inputs: dict[str, Any] = {
             "towers": towers.digest,
@@ -247,6 +119,7 @@ class TrainingRun:
                 "mine": mined.digest,
                 "layers": config.rerank_layers,
                 "features": list(FEATURE_NAMES),
+                "guard": config.guard.reranker,
             },
             config.candidates,
             config.reranker,
@@ -257,7 +130,14 @@ class TrainingRun:
         behaviour = self._step(
             "behaviour", self._behaviour, index.digest, config.behaviour, RecommenderConfig()
         )
-        return [towers, index, mined, rerank, suggest, behaviour]
+        people = self._step(
+            "people",
+            self._people,
+            {"index": index.digest, "before": config.behaviour.before},
+            config.people,
+            config.people_fit,
+        )
+        return [towers, index, mined, rerank, suggest, behaviour, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
         values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
@@ -290,6 +170,11 @@ class TrainingRun:
             logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
+        dev_queries, rule = relevance.splits.count("dev"), self.config.guard.towers
+        if not can_be_taken(rule, dev_queries):
+            save_towers(towers, directory)
+            decision = untrained("towers", "the initial towers stay", dev_queries)
+            return {"pairs": 0, "guard": decision.to_json()}
         towers, report = train_towers(
             towers,
             self.tokenizer,
@@ -298,6 +183,7 @@ class TrainingRun:
             texts,
             self.config.pairs,
             self._setup("towers", self.config.towers_fit, unfinished),
+            rule,
         )
         save_towers(towers, directory)
         return report
@@ -327,6 +213,20 @@ class TrainingRun:
             events = outside_test(events, self.dataset.judgments)
         return fit_behaviour(directory, events, self.store, vectors, self.config.behaviour)
 
+    def _people(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        dataset = self.dataset
+        if dataset.events is not None:
+            events = events_before(dataset.events, self.config.behaviour.before)
+            dataset = replace(dataset, events=events)
+        return build_user_tower(
+            directory,
+            open_vectors(self._directory("index") / bundle.INDEX),
+            self.store,
+            people_of(dataset),
+            self.config.people,
+            self._setup("people", self.config.people_fit, unfinished),
+        )
+
     def _mine(self, directory: Path, _: Path) -> Mapping[str, Any]:
         if self.relevance is None:
             return {"queries": 0}
@@ -347,6 +247,13 @@ class TrainingRun:
                 return {"reranker": f"as in {self.config.init_from}"}
             logger.info("no training query has an item to rank above another: no reranker")
             return {"reranker": "none"}
+        dev_queries, rule = self.relevance.splits.count("dev"), self.config.guard.reranker
+        if not can_be_taken(rule, dev_queries):
+            instead = "recall alone ranks"
+            if self.initial_weights.has_reranker:
+                self.initial_weights.copy_reranker(directory)
+                instead = "the earlier one stays"
+            return {"guard": untrained("reranker", instead, dev_queries).to_json()}
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
             self._untrained_reranker(towers),
@@ -370,7 +277,12 @@ class TrainingRun:
             ),
             lists,
             self._setup("rerank", self.config.rerank_fit, unfinished),
+            earlier=self.initial_weights.reranker_scorer(self.numerics),
+            rule=rule,
         )
+        if "guard" in report and not report["guard"]["taken"]:
+            self.initial_weights.copy_reranker(directory)
+            return report
         save_reranker(reranker, directory)
         statistics.write(directory)
         return {**report, "trained_features": sum(statistics.trained)}
@@ -387,6 +299,9 @@ class TrainingRun:
                 split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
             },
             golden_queries=self._sample_queries(_GOLDEN),
+            calibration=self.config.calibration,
+            # The step `rerank` has compared a reranker with the earlier one that it replaces.
+            rule=None if self.initial_weights.has_reranker else self.config.guard.reranker,
             curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,

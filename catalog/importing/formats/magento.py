@@ -99,7 +99,7 @@ def _flat(row: Row) -> dict[str, Any]:
             year = int(match[3]) if len(match[3]) == 4 else 2000 + int(match[3])
             cells[name] = f"{year}-{int(match[1]):02}-{int(match[2]):02}"
     if "categories" in cells:
-        paths = split(row.text("categories"), ",")
+        paths = (path.strip() for path in re.split("[,|]", row.text("categories")))
         cells["categories"] = [path.removeprefix(_ROOT) for path in paths if path + "/" != _ROOT]
     return cells
 

@@ -24,6 +24,7 @@ from catalog.schema import ITEMS
 _DETAILS = "product_detail"
 _SALE_DATES = "sale_price_effective_date"
 _TAXONOMY = "google_product_category"
+_STRUCTURED = ("structured_title", "structured_description")  # texts that a model has written
 
 
 def _rows(files: Files) -> Iterator[Row]:
@@ -37,10 +38,14 @@ def _rows(files: Files) -> Iterator[Row]:
         # A number is an entry of Google's taxonomy, whose names the feed does not have.
         if row.text(_TAXONOMY).isdigit():
             cells[_TAXONOMY] = None
-        # In XML, `link` can occur as an RSS element and as a Merchant element.
+        # In XML, these can occur as an element of RSS or Atom and as a Merchant element, which is
+        # the first.
         for name in ("id", "title", "description", "link"):
             if isinstance(several := row.get(name), list):
                 cells[name] = several[0]
+        for name in _STRUCTURED:
+            if isinstance(text := row.get(name), str):  # `trained_algorithmic_media:"A title"`
+                cells[name] = {"content": text.partition(":")[2].strip(' "')}
         yield row.with_cells(cells)
 
 
@@ -68,6 +73,7 @@ FORMAT = Format(
             columns("id", "title", "price", "availability"),
             columns("id", "title", _TAXONOMY),
             columns("id", "title"),
+            columns("id", _STRUCTURED[0]),
         )
     },
     (
@@ -77,7 +83,10 @@ FORMAT = Format(
                 *rules(
                     item_id="id",
                     title=("title", "structured_title.content"),
-                    description=("description", "structured_description.content"),
+                    # An Atom feed has the description as its summary or content.
+                    description=(
+                        *("description", "structured_description.content", "summary", "content"),
+                    ),
                     brand="brand",
                     group_id="item_group_id",
                     price="price",
@@ -95,11 +104,14 @@ FORMAT = Format(
                 Rule("categories", _TAXONOMY),
                 Rule(IMAGES, "image_link"),
                 Rule(IMAGES, "additional_image_link", split=","),
+                Rule(IMAGES, "lifestyle_image_link"),
                 Rule(ATTRIBUTE + "color", "color", split="/"),
                 Rule(ATTRIBUTE + "material", "material", split="/"),
                 *attribute_rules("condition", "size", "pattern", "gender", "age_group"),
                 *attribute_rules("size_type", "size_system", "energy_efficiency_class"),
                 *attribute_rules("multipack", "is_bundle", "unit_pricing_measure"),
+                *attribute_rules("product_length", "product_width", "product_height"),
+                *attribute_rules("product_weight"),
                 Rule("language", "content_language"),
             ),
             _rows,

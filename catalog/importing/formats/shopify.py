@@ -1,9 +1,12 @@
 """Shopify's export of products: a csv with one row for each variant and each image."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from catalog.importing.cleaning.values import split
 from catalog.importing.rules import (
+    ATTRIBUTE,
     ATTRIBUTES,
     IMAGES,
     LIST_PRICE,
@@ -20,10 +23,16 @@ from catalog.schema import ITEMS
 _OPTIONS = range(1, 4)
 _PICTURES = ("image_src", "product_image_url")
 _VARIANT_PICTURES = ("variant_image", "variant_image_url")
+_GOOGLE = "google_shopping_/_"  # begins columns for Google's feed
 # A row with one of these cells is a variant. Other rows after the first have only an image.
 _VARIANT = ("variant_price", "price", "variant_sku", "sku", "option1_value")
 # Cells of the variant. All other cells are the product's, which only the first row has.
-_OF_VARIANT = ("variant_", "option", "sku", "barcode", "price", "compare_at_price", "inventory_")
+_OF_VARIANT = (
+    *("variant_", "option", "sku", "barcode", "price", "compare_at_price", "inventory_"),
+    _GOOGLE + "mpn",
+)
+# Such as `Fabric (product.metafields.shopify.fabric)`, a column of the shop's own.
+_OWN_FIELD = re.compile(r".*\(product\.metafields\..*\)")
 _DEFAULT = ("Title", "Default Title")  # the option and value of a product without options
 
 
@@ -51,11 +60,12 @@ def _product(handle: str, rows: list[Row], files: Files) -> Iterator[Row]:
             files.leave_out(row, "a product that is not published")
         return
     shared = {k: v for k, v in first.cells.items() if not k.startswith(_OF_VARIANT)}
+    fields = _own_fields(first, files)
     names = {n: first.text(f"option{n}_name") for n in _OPTIONS}
     pictures = [row.get(name) for row in rows for name in _PICTURES if row.get(name)]
     variants = [row for row in rows if any(row.get(name) for name in _VARIANT)] or [first]
     for row in variants:
-        options = {
+        options: dict[str, Any] = {
             names[n] or f"option {n}": value
             for n in _OPTIONS
             if (value := row.text(f"option{n}_value")) and (names[n], value) != _DEFAULT
@@ -64,12 +74,21 @@ def _product(handle: str, rows: list[Row], files: Files) -> Iterator[Row]:
         cells: dict[str, Any] = {
             "id": "/".join([handle, *options.values()]),
             "stock": _in_stock(row),
-            ATTRIBUTES: options,
+            ATTRIBUTES: fields | options,
             IMAGES: [*own, *pictures],
         }
         if len(variants) > 1:
             cells["group"] = handle
         yield Row(row.place, shared | {k: v for k, v in row.cells.items() if v is not None} | cells)
+
+
+def _own_fields(row: Row, files: Files) -> dict[str, Any]:
+    """Return the values of the shop's own columns; rich text, which is JSON, is left out."""
+    return {
+        files.column(key).partition(" (")[0]: split(row.text(key), ";")
+        for key in row.cells
+        if _OWN_FIELD.fullmatch(key) and not row.text(key).startswith("{")
+    }
 
 
 def _in_stock(row: Row) -> Any:
@@ -111,9 +130,14 @@ FORMAT = Format(
                 Rule(LIST_PRICE, "compare_at_price"),
                 *(Rule("identifiers", k) for k in ("variant_sku", "sku")),
                 *(Rule("identifiers", k) for k in ("variant_barcode", "barcode")),
+                Rule("identifiers", _GOOGLE + "mpn"),
                 Rule("categories", "product_category"),
                 Rule("categories", "type"),
                 Rule("attributes.tags", "tags", split=","),
+                *(
+                    Rule(ATTRIBUTE + name.replace("_", " "), _GOOGLE + name)
+                    for name in ("gender", "age_group", "condition")
+                ),
             ),
             _rows,
         ),
@@ -121,6 +145,6 @@ FORMAT = Format(
     reads=(
         "(url_)?handle|option[123]_(name|value)|status|published(_on_online_store)?|image_src"
         "|product_image_url|variant_image(_url)?|(variant_)?inventory_(tracker|qty|quantity|policy)"
-        "|continue_selling_when_out_of_stock"
+        "|continue_selling_when_out_of_stock|" + _OWN_FIELD.pattern
     ),
 )

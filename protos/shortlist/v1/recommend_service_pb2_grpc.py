@@ -109,8 +109,8 @@ class RecommendServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SimilarItems(self, request, context):
-        """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-        returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+        """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+        vectors alone; this method also has rules, facets, pages and reasons.
 
         Errors: those of Recommend.
         """
@@ -141,10 +141,12 @@ class RecommendServiceServicer:
 
     def DeleteUser(self, request, context):
         """Deletes everything that the server has of a user: the events, the history, the counters and the
-        profile. When the call returns, no file of the server's state has the user's id. An opt-out of
-        the user stays, as a digest.
+        profile. The server then scans the files of its event log: when the call returns, they have
+        neither the user's id nor the ids of the user's sessions, except in events of other people. An
+        opt-out of the user stays, as a digest.
 
-        Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails.
+        Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails or the
+        scan finds the user. The data is then deleted, but bytes of it may be left: call again.
         Deleting an unknown user is no error.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -52,8 +52,8 @@ class RecommendServiceStub:
     the `item_ids`.
     """
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_recommend_service_pb2.RecommendServiceSimilarItemsRequest, _recommend_service_pb2.RecommendServiceSimilarItemsResponse]
-    """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-    returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+    """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+    vectors alone; this method also has rules, facets, pages and reasons.
 
     Errors: those of Recommend.
     """
@@ -72,10 +72,12 @@ class RecommendServiceStub:
     """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_recommend_service_pb2.DeleteUserRequest, _recommend_service_pb2.DeleteUserResponse]
     """Deletes everything that the server has of a user: the events, the history, the counters and the
-    profile. When the call returns, no file of the server's state has the user's id. An opt-out of
-    the user stays, as a digest.
+    profile. The server then scans the files of its event log: when the call returns, they have
+    neither the user's id nor the ids of the user's sessions, except in events of other people. An
+    opt-out of the user stays, as a digest.
 
-    Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails.
+    Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails or the
+    scan finds the user. The data is then deleted, but bytes of it may be left: call again.
     Deleting an unknown user is no error.
     """
     SetOptOut: _grpc.UnaryUnaryMultiCallable[_recommend_service_pb2.SetOptOutRequest, _recommend_service_pb2.SetOptOutResponse]
@@ -113,8 +115,8 @@ class RecommendServiceAsyncStub(RecommendServiceStub):
     the `item_ids`.
     """
     SimilarItems: _aio.UnaryUnaryMultiCallable[_recommend_service_pb2.RecommendServiceSimilarItemsRequest, _recommend_service_pb2.RecommendServiceSimilarItemsResponse]  # type: ignore[assignment]
-    """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-    returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+    """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+    vectors alone; this method also has rules, facets, pages and reasons.
 
     Errors: those of Recommend.
     """
@@ -133,10 +135,12 @@ class RecommendServiceAsyncStub(RecommendServiceStub):
     """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_recommend_service_pb2.DeleteUserRequest, _recommend_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """Deletes everything that the server has of a user: the events, the history, the counters and the
-    profile. When the call returns, no file of the server's state has the user's id. An opt-out of
-    the user stays, as a digest.
+    profile. The server then scans the files of its event log: when the call returns, they have
+    neither the user's id nor the ids of the user's sessions, except in events of other people. An
+    opt-out of the user stays, as a digest.
 
-    Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails.
+    Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails or the
+    scan finds the user. The data is then deleted, but bytes of it may be left: call again.
     Deleting an unknown user is no error.
     """
     SetOptOut: _aio.UnaryUnaryMultiCallable[_recommend_service_pb2.SetOptOutRequest, _recommend_service_pb2.SetOptOutResponse]  # type: ignore[assignment]
@@ -183,8 +187,8 @@ class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recommend_service_pb2.RecommendServiceSimilarItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recommend_service_pb2.RecommendServiceSimilarItemsResponse, _abc.Awaitable[_recommend_service_pb2.RecommendServiceSimilarItemsResponse]]:
-        """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-        returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+        """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+        vectors alone; this method also has rules, facets, pages and reasons.
 
         Errors: those of Recommend.
         """
@@ -221,10 +225,12 @@ class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_recommend_service_pb2.DeleteUserResponse, _abc.Awaitable[_recommend_service_pb2.DeleteUserResponse]]:
         """Deletes everything that the server has of a user: the events, the history, the counters and the
-        profile. When the call returns, no file of the server's state has the user's id. An opt-out of
-        the user stays, as a digest.
+        profile. The server then scans the files of its event log: when the call returns, they have
+        neither the user's id nor the ids of the user's sessions, except in events of other people. An
+        opt-out of the user stays, as a digest.
 
-        Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails.
+        Errors: INVALID_ARGUMENT for an empty id; UNAVAILABLE with DISK_FAILED if the disk fails or the
+        scan finds the user. The data is then deleted, but bytes of it may be left: call again.
         Deleting an unknown user is no error.
         """
 

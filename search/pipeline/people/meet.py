@@ -7,7 +7,7 @@ from search.errors import UnknownItemsError
 from search.people.history import History
 from search.people.live import events_of
 from search.people.person import Recommending, Surface
-from search.people.weights import channel_weights
+from search.people.weights import USER_TOWER, channel_weights
 from search.pipeline.people.learned import LEARNED_WEIGHTS, learned_recommender
 from search.pipeline.state import SearchState
 from search.ranking.weights import Weights
@@ -40,7 +40,11 @@ def meet_person(state: SearchState) -> None:
         if learned_recommender(state) is not None:
             state.weights = Weights(LEARNED_WEIGHTS, recall=0.0)
             return
-        weights = channel_weights(recommending.surface, len(state.history.interests))
+        weights = channel_weights(
+            recommending.surface,
+            len(state.history.interests),
+            has_user_tower=USER_TOWER in state.snapshot.channels.personal,
+        )
         state.weights = replace(state.weights, channels=weights)
 
 

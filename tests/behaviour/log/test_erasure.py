@@ -5,7 +5,10 @@ from pathlib import Path
 import pytest
 
 from base.sqlite_log.file import LogError
-from behaviour.log.event_log import EventLog
+from base.sqlite_log.open_log import OpenLog
+from base.sqlite_log.scan import NotErasedError, require_erased
+from behaviour.log.event_log import EventLog, Removed
+from behaviour.log.format import log_file
 from tests.behaviour.examples import MICROSECONDS, bytes_of, event, random_events
 
 USER = "ada-lovelace"
@@ -22,6 +25,10 @@ def fill(log: EventLog) -> None:
         log.append([events, ada])
 
 
+def size_of(state: Path) -> int:
+    return log_file(state).path.stat().st_size
+
+
 def test_nothing_of_an_erased_user_stays_in_the_files(tmp_path: Path):
     with EventLog.open(tmp_path) as log:
         fill(log)
@@ -34,9 +41,10 @@ def test_nothing_of_an_erased_user_stays_in_the_files(tmp_path: Path):
         others = [e for e in log.events() if e.event.event_id.startswith(tuple("0123456789"))]
         assert bytes_of(tmp_path).count(USER.encode()) > 800
         removed = log.remove_user(USER)
-        assert len(removed) == 802
-        assert {e.event.event_id for e in removed} >= {"anonymous", "same session"}
-        log.rewrite()
+        assert len(removed.events) == 802
+        assert {e.event.event_id for e in removed.events} >= {"anonymous", "same session"}
+        assert removed.sessions == {"before-login", f"of-{USER}"}
+        assert log.rewrite({USER, *removed.sessions}) == size_of(tmp_path)
         content = bytes_of(tmp_path)
         # The session id stays in the event of the other user.
         assert content.count(USER.encode()) == content.count(f"of-{USER}".encode()) == 1
@@ -71,7 +79,7 @@ def test_an_erasure_of_an_unknown_user_changes_nothing(tmp_path: Path):
     with EventLog.open(tmp_path) as log:
         fill(log)
         before = list(log.events())
-        assert log.remove_user("nobody") == []
+        assert log.remove_user("nobody") == Removed([], frozenset())
         log.rewrite()
         assert list(log.events()) == before
 
@@ -87,3 +95,28 @@ def test_a_file_that_is_being_read_is_not_reported_as_rewritten(tmp_path: Path):
         reading.close()
         log.rewrite()
         assert USER.encode() not in bytes_of(tmp_path)
+
+
+@pytest.mark.parametrize("secure_delete", ["OFF", "ON"])
+def test_the_scan_finds_bytes_that_only_a_rewrite_removes(tmp_path: Path, secure_delete: str):
+    with EventLog.open(tmp_path) as log:
+        fill(log)
+    log = OpenLog(log_file(tmp_path), create=False)
+    log.connection.execute(f"PRAGMA secure_delete = {secure_delete}")
+    with log.transaction():
+        log.connection.execute("DELETE FROM events WHERE user_id = ?", (USER,))
+    with pytest.raises(NotErasedError, match="sqlite3: still has data of the erased user"):
+        require_erased(log, [USER])
+    log.rewrite()
+    assert require_erased(log, [USER]) == size_of(tmp_path)
+    log.close()
+
+
+def test_the_scan_accepts_ids_that_are_parts_of_remaining_texts(tmp_path: Path):
+    with EventLog.open(tmp_path) as log:
+        fill(log)
+        log.append([[event("one", user_id="1"), event("ten", user_id="10", query="for 1")]])
+        removed = log.remove_user("1")
+        assert [stored.event.event_id for stored in removed.events] == ["one"]
+        assert log.rewrite({"1"}) > 0
+        assert b"one" not in bytes_of(tmp_path)

@@ -73,6 +73,52 @@ def test_later_events_of_a_user_who_opted_out_are_dropped(tmp_path: Path):
         log.opt_out("u", False)
         assert log.append([events])[0] == [Appended(4, 2, 1, 0)]
         assert ids(log) == ["a", "d", "b", "c"]
+        assert [log.anonymous(stored).user_id for stored in log.events()] == [None, "v", "u", "u"]
+        log.opt_out("u")
+        log.opt_out("v")
+        log.opt_out("v", False)
+        for user in ("u", "v"):
+            log.remove_user(user)
+    with EventLog.open(tmp_path) as log:
+        assert log.has_opted_out("u")  # the digest stays
+        assert log.last_forgotten("v") == 0
+
+
+def test_the_opt_outs_of_a_log_of_format_1_stay(tmp_path: Path):
+    with EventLog.open(tmp_path) as log:
+        log.append([[event("a", user_id="u")]])
+        log.opt_out("u")
+    with sqlite3.connect(tmp_path / "events" / format_.FILE) as connection:
+        users = connection.execute("SELECT user FROM opted_out").fetchall()
+        connection.execute("DROP TABLE opted_out")
+        connection.execute("CREATE TABLE opted_out (user BLOB PRIMARY KEY) WITHOUT ROWID")
+        connection.executemany("INSERT INTO opted_out VALUES (?)", users)
+        connection.execute("UPDATE events SET session_id = ''")
+        connection.execute("ALTER TABLE events DROP COLUMN promotion_id")
+        connection.execute("PRAGMA user_version = 1")
+    connection.close()
+    with format_.copied(tmp_path) as stored:
+        assert [each.user_id for each in stored] == [None]
+    with EventLog.open(tmp_path) as log:
+        assert log.has_opted_out("u")
+        log.opt_out("u", False)
+        later = event("b", user_id="u", promotion_id="ads")
+        assert log.append([[later]])[0] == [Appended(2, 1, 0, 0)]
+        assert [stored.event.session_id for stored in log.events()] == [None, None]
+        assert [stored.event.promotion_id for stored in log.events()] == [None, "ads"]
+        query = "SELECT count(*) FROM events WHERE session_id IS NULL"
+        assert log._log.connection.execute(query).fetchone() == (2,)
+
+
+@pytest.mark.parametrize("blank", ["", " "])
+def test_an_event_with_a_blank_user_is_an_event_of_its_session(tmp_path: Path, blank: str):
+    with EventLog.open(tmp_path) as log:
+        log.append([[event("a", user_id=blank, session_id="s")]])
+        log.append([[event("b", user_id="v", session_id=blank)]])
+        log.join("s", "u", MICROSECONDS)
+        assert [stored.user_id for stored in log.events()] == ["u", "v"]
+        assert [stored.event.event_id for stored in log.remove_user("u").events] == ["a"]
+        assert [stored.event.event_id for stored in log.remove_user("v").events] == ["b"]
 
 
 def test_the_log_does_not_have_the_id_of_a_user_who_only_opted_out(tmp_path: Path):

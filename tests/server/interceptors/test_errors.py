@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from base.errors import RequestError
+from base.sqlite_log.scan import NotErasedError
 from behaviour.log.writer import ClosedLogError
 from live.errors import ClosedError, ReadOnlyError
 from live.log.curations import (
@@ -54,6 +55,7 @@ EXPECTED = {
     "no token": (UnauthenticatedError("no token"), Code.UNAUTHENTICATED, "TOKEN_REQUIRED"),
     "no role": (RoleMissingError(Role.WRITE), Code.PERMISSION_DENIED, "ROLE_MISSING"),
     "read only": (ReadOnlyError(), Code.FAILED_PRECONDITION, "READ_ONLY"),
+    "not erased": (NotErasedError("/var/secret: has"), Code.UNAVAILABLE, "DISK_FAILED"),
     "disk": (LogError("/var/secret: is full"), Code.UNAVAILABLE, "DISK_FAILED"),
     "no curation": (UnknownCurationError("x-1"), Code.NOT_FOUND, "UNKNOWN_CURATION"),
     "changed": (RevisionMismatchError(7), Code.ABORTED, "REVISION_MISMATCH"),

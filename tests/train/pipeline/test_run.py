@@ -85,7 +85,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     }
     names = {path.name for path in (built / "steps").iterdir()}
     # No step is unfinished.
-    assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour"}
+    assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour", "people"}
     assert not list((built / "bundle").rglob("step.json"))
 
 

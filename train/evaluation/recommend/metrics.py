@@ -38,7 +38,13 @@ class TargetRanks:
     def of(
         cls, scores: Float32[np.ndarray, "users items"], targets: sparse.csr_matrix
     ) -> "TargetRanks":
-        """Rank the targets (elements of a users × items matrix) of each user among all items."""
+        """Rank the targets (elements of a users × items matrix) of each user among all items.
+
+        Raises:
+            ValueError: a score is NaN, which has no rank.
+        """
+        if np.isnan(scores).any():
+            raise ValueError("a score is NaN")
         counts = np.diff(targets.indptr)
         above = np.zeros(targets.nnz, np.int64)
         tied = np.zeros(targets.nnz, np.int64)

@@ -86,3 +86,9 @@ def test_coverage_and_novelty():
     assert coverage(top, 4) == 0.5
     counts = np.array([3, 0, 0, 0], np.float32)  # shares 4/7 and 1/7
     np.testing.assert_allclose(novelty(top, counts), [(log2(7 / 4) + log2(7)) / 2, log2(7)])
+
+
+def test_a_score_that_is_no_number_is_refused():
+    targets = sparse.csr_matrix(np.array([[0, 1]]))
+    with pytest.raises(ValueError, match="NaN"):
+        TargetRanks.of(np.array([[np.nan, 1]], np.float32), targets)
