@@ -5,7 +5,6 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time
-from importlib.metadata import version
 from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -147,7 +146,6 @@ def _settings(dataset: Dataset, config: RecommendConfig, peers: Peers) -> dict[s
         "options": options,
         "dataset": dataset.fingerprint,
         "peers": peers is not _no_peers,
-        "version": version("shortlist"),
     }
 
 

@@ -32,9 +32,7 @@ class Kept:
         path = directory / _SETTINGS
         wanted = json.loads(json.dumps(settings, default=str))
         if path.is_file() and read_object(path) != wanted:
-            raise InputError(
-                f"{path} has other options, other data or another version; give an empty directory"
-            )
+            raise InputError(f"{path} has other options or other data; give an empty directory")
         write_text(path, json.dumps(wanted))
 
     def part(self, name: str) -> Runs | None:
