@@ -103,12 +103,17 @@ def _own_features(
     candidates: Candidates, rows: Int[np.ndarray, "users candidates"]
 ) -> Float32[np.ndarray, "users candidates features"]:
     histories = candidates.histories
-    users = np.arange(histories.users)[:, None]
-    count = histories.matrix().toarray()[users, rows]
-    last = np.full((histories.users, histories.items), -1, np.int64)
-    np.maximum.at(last, (histories.user, histories.item), histories.time)
-    days = _log_days(last[users, rows], candidates.now)
-    return np.stack([np.log1p(count), days], axis=-1)
+    users = np.arange(histories.users, dtype=np.int64)[:, None]
+    keys = histories.user.astype(np.int64) * histories.items + histories.item
+    own, number = np.unique(keys, return_inverse=True)
+    counts = np.zeros(len(own) + 1, np.float32)  # the last place: items that the user never had
+    counts[:-1] = np.bincount(number, minlength=len(own))
+    last = np.full(len(own) + 1, -1, np.int64)
+    np.maximum.at(last, number, histories.time)
+    wanted = users * histories.items + rows
+    places = np.searchsorted(own, wanted)
+    places[np.append(own, -1)[places] != wanted] = len(own)
+    return np.stack([np.log1p(counts[places]), _log_days(last[places], candidates.now)], axis=-1)
 
 
 def _user_features(candidates: Candidates) -> Float32[np.ndarray, "users features"]:

@@ -33,11 +33,11 @@ from train.evaluation.recommend.report import CaseReport, Measured
 from train.evaluation.recommend.systems import RANKED, System, baselines, stages
 from train.recommend.fits import Fits
 from train.recommend.recommender import Lessons
-from train.recommend.windows import Catalogue, RecommenderConfig
+from train.recommend.windows import COLD_SHOWN, Catalogue, RecommenderConfig
 
 logger = logging.getLogger(__name__)
 
-SHOWN = (0, 1, 2, 3)  # items of a new user's first basket that are shown
+_BATCH = 1_000  # users scored at a time
 _COLD_USERS = "new users after {} items"
 _COLD_ITEMS, _WARM_ITEMS = "withheld items", "items not withheld"
 
@@ -176,11 +176,15 @@ def seconds(day: str) -> int:
 
 
 def measure(case: Case, system: System) -> Measured:
-    """Compute the metrics of one system in a case."""
-    scores = case.masked(system(case))
-    top = top_items(scores, DEPTH)
+    """Compute the metrics of one system in a case; it scores a batch of users at a time."""
+    users, ranks, tops = case.histories.users, [], []
+    for start in range(0, max(users, 1), _BATCH):
+        batch = case.of_users(np.arange(start, min(start + _BATCH, users)))
+        scores = batch.masked(system(batch))
+        ranks.append(TargetRanks.of(scores, batch.targets))
+        tops.append(top_items(scores, DEPTH))
+    top, metrics = np.concatenate(tops), all_metrics(TargetRanks.concatenate(ranks))
     counts = np.bincount(case.past.item, minlength=case.past.items).astype(np.float32)
-    metrics = all_metrics(TargetRanks.of(scores, case.targets))
     return Measured(
         case.histories.user_ids,
         {**metrics, "novelty": novelty(top, counts)},
@@ -196,8 +200,8 @@ def cases_of(events: Interactions, cut: int, days: int, *, new_items: bool) -> d
         for basket, first in (("first basket", True), ("window", False))
     }
     if new_items:
-        new_users = cold_user_cases(events, cut, days, SHOWN, seed=0)
-        cases |= {_COLD_USERS.format(k): c for k, c in zip(SHOWN, new_users, strict=True)}
+        new_users = cold_user_cases(events, cut, days, COLD_SHOWN, seed=0)
+        cases |= {_COLD_USERS.format(k): c for k, c in zip(COLD_SHOWN, new_users, strict=True)}
     return cases
 
 
