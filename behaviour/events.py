@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from base.errors import RequestError, check_count, check_range, check_text
-from catalog.events import EVENT_FIELDS, EVENT_TYPES
+from catalog.events import EVENT_FIELDS, EVENT_TYPES, MAX_EARLY_SECONDS
 
 MAX_EVENTS = 1_000  # largest number of events of one call
 MAX_CONTEXT_ENTRIES = 32
 MAX_CONTEXT_CHARACTERS = 256  # of a name or a value of the context
 DAY = 86_400_000_000  # microseconds
-# Largest difference between the time of an event and now, for clocks of callers that are fast.
-MAX_EARLY = DAY
+MAX_EARLY = MAX_EARLY_SECONDS * 1_000_000  # microseconds
 
 _REQUIRED = frozenset({"event_id", *(f.name for f in EVENT_FIELDS if f.required)})
 _TEXTS = tuple(

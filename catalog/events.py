@@ -16,6 +16,8 @@ EVENT_TYPES = (
     "purchase",
     "return",  # the item was sent back
 )
+# Largest difference between the time of an event and now, for clocks that are fast.
+MAX_EARLY_SECONDS = 86_400
 # Smallest logged probability. Estimates divide by it, so one event counts as a million at most.
 MIN_PROPENSITY = 1e-6
 

@@ -172,6 +172,23 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class ItemList:
+    """A page of the items of the catalogue, and the reports of the stages.
+
+    Attributes:
+        items: The items, in the order of their ids.
+        more: Whether there are items after this page.
+        total: The number of all items.
+        stages: One report per stage that ran, in order.
+    """
+
+    items: tuple[Item, ...]
+    more: bool
+    total: int
+    stages: tuple[StageReport, ...]
+
+
+@dataclass(frozen=True)
 class SuggestedText:
     """A suggestion for what a shopper has typed.
 
@@ -225,4 +242,4 @@ class PersonProfile:
 
 
 # Any result of the engine.
-Answer: TypeAlias = SearchResult | Embeddings | Lookup | Suggestions | PersonProfile
+Answer: TypeAlias = SearchResult | Embeddings | Lookup | ItemList | Suggestions | PersonProfile
