@@ -2,16 +2,20 @@
 
 One thread writes. It adds each event to the counters and histories after the event is durable, and
 before the event is acknowledged. So a request that begins after the acknowledgement sees the event.
+Two more threads regularly compute what follows from all counters: what is popular, and how many
+shoppers look at each position.
 """
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from base.repeating import Repeating
 from behaviour.config import FeedbackConfig
 from behaviour.counters import Counters
 from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
@@ -25,6 +29,16 @@ logger = logging.getLogger(__name__)
 
 _EXPIRY_SECONDS = 3_600.0  # time between two checks for old events
 _AT_A_TIME = 5_000  # number of events that are read from the log at a time
+
+
+@dataclass(frozen=True)
+class FeedbackReport:
+    """The state of the event log, and what became of the events since the start."""
+
+    outcomes: Mapping[str, int]  # number of events that were recorded, duplicate, dropped, refused
+    log_bytes: int  # size of the files of the log
+    oldest_event: float | None  # time of the earliest event in seconds since 1970; None: no event
+    last_append: float | None  # when events became durable last; None: not since the start
 
 
 @dataclass(frozen=True)
@@ -66,15 +80,27 @@ class Feedback:
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
         self.spending = Spending()
-        self.histories = Histories(self.config.history_events, self.config.max_history_events)
+        self.histories = Histories(
+            self.config.history_events,
+            self.config.history_purchases,
+            self.config.max_history_events,
+        )
+        self._outcomes = Counter(recorded=0, duplicate=0, dropped=0, refused=0)
+        self._last_append: float | None = None
+        self._oldest: int | None = None  # time of the earliest event in the log, in microseconds
         self._steady = steady
         self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
         self._next_expiry = steady()
-        self._expire()
+        self.expire()
         self._replay()
+        self._oldest = log.oldest()
+        self._repeating = (
+            Repeating(self.counters.recount, self.config.popular_seconds, "popular-items"),
+            Repeating(self.counters.refresh, self.config.refresh_seconds, "examinations"),
+        )
         self._writer = Writer(
             self._append,
-            self.maintain,
+            self.expire,
             transaction_events=self.config.transaction_events,
             queued_events=self.config.queued_events,
             gather_seconds=self.config.gather_seconds,
@@ -100,6 +126,15 @@ class Feedback:
     def sequence(self) -> int:
         """Sequence number of the last durable event; 0 before the first event."""
         return self._log.sequence
+
+    def report(self) -> FeedbackReport:
+        """Return the state of the event log."""
+        oldest = None if self._oldest is None else self._oldest / 1e6
+        return FeedbackReport(dict(self._outcomes), self._log.size_bytes, oldest, self._last_append)
+
+    def count_refused(self, events: int) -> None:
+        """Count events that a caller refused: one of their call is invalid, or too many wait."""
+        self._outcomes["refused"] += events
 
     def record(self, events: Sequence[Event]) -> "Future[Appended] | None":
         """Queue the events of one call; return None if too many events wait.
@@ -180,18 +215,34 @@ class Feedback:
             self.counters.remove(removed.events)
             self.spending.remove(removed.events)
             self._remove(user_id, removed.sessions)
+            self._oldest = self._log.oldest()
             scanned = self._log.rewrite({user_id, *removed.sessions})
             return Erasure(len(removed.events), len(removed.sessions), scanned)
 
         return self._writer.run(erase)
 
-    def maintain(self) -> None:
-        """Remove old events, and estimate again how many shoppers look at each position."""
-        self._expire()
-        self.counters.refresh()
+    def expire(self) -> None:
+        """Remove old events, at most once an hour."""
+        if not self.config.retention_days or self._steady() < self._next_expiry:
+            return
+        self._next_expiry = self._steady() + _EXPIRY_SECONDS
+        ahead = self._clock() - self._steady() - self._opened_at
+        if ahead * 1e6 > MAX_EARLY:
+            logger.error(
+                "the clock was set ahead by %.1f days while the server ran: events expire late; "
+                "correct the clock, or restart the server if the clock is right",
+                ahead / 86_400,
+            )
+        earliest = self._earliest()
+        if removed := self._log.expire(earliest):
+            logger.info("events expired: events=%d", removed)
+            self._oldest = self._log.oldest()
+        self.histories.expire(earliest)
 
     def close(self) -> None:
         """Finish the queued jobs and close the log."""
+        for repeating in self._repeating:
+            repeating.close()
         self._writer.close()
         self._log.close()
 
@@ -203,6 +254,14 @@ class Feedback:
         self.counters.add(new)
         self.spending.add(new)
         self.histories.add(new)
+        if new:
+            first = min(stored.event.time for stored in new)
+            self._oldest = first if self._oldest is None else min(self._oldest, first)
+            self._last_append = self._clock()
+        self._outcomes["recorded"] += len(new)
+        for outcome in outcomes:
+            self._outcomes["duplicate"] += outcome.duplicates
+            self._outcomes["dropped"] += outcome.dropped
         return outcomes
 
     def _remove(self, user_id: str, session_ids: Iterable[str]) -> None:
@@ -218,23 +277,6 @@ class Feedback:
         latest = int((self._opened_at + self._steady()) * 1e6) + MAX_EARLY
         return int(min(self._now(), latest) - days * DAY) if days else 0
 
-    def _expire(self) -> None:
-        """Remove old events, at most once an hour."""
-        if not self.config.retention_days or self._steady() < self._next_expiry:
-            return
-        self._next_expiry = self._steady() + _EXPIRY_SECONDS
-        ahead = self._clock() - self._steady() - self._opened_at
-        if ahead * 1e6 > MAX_EARLY:
-            logger.error(
-                "the clock was set ahead by %.1f days while the server ran: events expire late; "
-                "correct the clock, or restart the server if the clock is right",
-                ahead / 86_400,
-            )
-        earliest = self._earliest()
-        if removed := self._log.expire(earliest):
-            logger.info("events expired: events=%d", removed)
-        self.histories.expire(earliest)
-
     def _replay(self) -> None:
         """Count the events of the log."""
         stored = map(self._log.anonymous, self._log.events())
@@ -244,4 +286,5 @@ class Feedback:
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)
+        self.counters.recount()
         self.counters.refresh()

@@ -140,7 +140,9 @@ class Service:
             interceptors=[shedding, *self._interceptors], options=(*self._options, *ages)
         )
         self._admin: grpc.aio.Server | None = None
-        self._metrics.watch_state(self.pool, lambda: self._engine, lambda: self.live)
+        self._metrics.watch_state(
+            self.pool, lambda: self._engine, lambda: self.live, lambda: self.feedback
+        )
 
     @property
     def metrics_port(self) -> int | None:

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import hypothesis
 import jax
 import pytest
-from jaxtyping import install_import_hook
 
 from tests.authority import Authority
+from tests.signatures import check_signatures
 
 if TYPE_CHECKING:
     from bert.tokens import Tokenizer
     from search.engine import Engine
 
-# The hook checks shapes and types in signatures. It must precede every import of our packages.
-install_import_hook(
+# This must precede every import of our packages.
+check_signatures(
     [
         "base",
         "catalog",
@@ -35,8 +35,7 @@ install_import_hook(
         "live",
         "server",
         "train",
-    ],
-    "beartype.beartype",
+    ]
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
@@ -131,6 +130,16 @@ def people_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
     directory = tmp_path_factory.mktemp("people") / "bundle"
     shoppers.write_people_bundle(directory, tiny_bundle, shoppers.purchases())
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tower_bundle(people_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The people bundle with a user tower (see `tests.shoppers`)."""
+    from tests import shoppers
+
+    directory = tmp_path_factory.mktemp("tower") / "bundle"
+    shoppers.write_tower_bundle(directory, people_bundle, shoppers.purchases())
     return directory
 
 

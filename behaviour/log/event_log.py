@@ -177,6 +177,22 @@ class EventLog:
         with self._file.reporting("cannot be read"), self._log.reader() as reader:
             yield from stored_events(reader)
 
+    def oldest(self) -> int | None:
+        """Return the time of the earliest event in microseconds since 1970; None without events.
+
+        Raises:
+            LogError: the file cannot be read, or is damaged.
+        """
+        with self._file.reporting("cannot be read"), self._log.reader() as reader:
+            (time,) = reader.execute("SELECT min(time) FROM events").fetchone()
+            return None if time is None else int(time)
+
+    @property
+    def size_bytes(self) -> int:
+        """The size of the files of the log; 0 for a file that was removed."""
+        files = (self._file.path, self._file.wal)
+        return sum(file.stat().st_size for file in files if file.exists())
+
     def sessions(self) -> list[tuple[str, str]]:
         """Return each joined session and its user, in the order of the joins."""
         with self._file.reporting("cannot be read"), self._log.reader() as reader:

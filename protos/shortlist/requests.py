@@ -168,10 +168,10 @@ def recommend(options: RecommendOptions) -> recommend_service_pb2.RecommendReque
     return request
 
 
-def substitutes(
+def recommend_similar(
     item_id: str, options: ListOptions
 ) -> recommend_service_pb2.RecommendServiceSimilarItemsRequest:
-    """Return a request for the substitutes of an item."""
+    """Return a request of RecommendService for the items that are most like an item."""
     fields = options.pop("item_fields", ())
     kind = recommend_service_pb2.RecommendServiceSimilarItemsRequest
     request = kind(item_id=item_id, **options)  # type: ignore[arg-type]
@@ -258,6 +258,17 @@ def batch_get_items(
     """Return a BatchGetItemsRequest; empty `item_fields` means all fields."""
     fields = field_mask_pb2.FieldMask(paths=item_fields)
     return catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids, item_fields=fields)
+
+
+def list_items(
+    page_size: int, page_token: str, item_fields: Iterable[str]
+) -> catalog_service_pb2.ListItemsRequest:
+    """Return a ListItemsRequest; empty `item_fields` means all fields."""
+    return catalog_service_pb2.ListItemsRequest(
+        page_size=page_size,
+        page_token=page_token,
+        item_fields=field_mask_pb2.FieldMask(paths=item_fields),
+    )
 
 
 def upsert(

@@ -1,7 +1,6 @@
 """What a server knows of people beyond its bundle: their histories, and what is popular now."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,10 +13,6 @@ from search.exploration.click_rates import Clicks
 from search.people.person import Person
 from search.rules import Promotion
 
-_SECONDS = 1.0  # longest time for which the popular items are kept
-_MOST = 500  # number of popular items
-# How much an event of each type says about popularity.
-_WEIGHTS: Mapping[str, float] = {"purchase": 1.0, "add_to_cart": 0.5, "click": 0.1, "view": 0.1}
 # Number of purchases that is added to the count of the most popular item. So a few events on a
 # quiet day make nothing popular.
 _SMOOTHING = 20.0
@@ -56,11 +51,9 @@ def events_of(
 class LivePeople:
     """The events that a server has recorded. Safe to use from several threads."""
 
-    def __init__(self, feedback: Feedback, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read the histories and counters of `feedback`; `clock` returns seconds."""
+    def __init__(self, feedback: Feedback) -> None:
+        """Read the histories and counters of `feedback`."""
         self._feedback = feedback
-        self._clock = clock
-        self._popular: tuple[float, list[tuple[str, float]]] = (-np.inf, [])
 
     def events(self, person: Person) -> tuple[PastEvent, ...]:
         """Return the recorded events of a person."""
@@ -88,11 +81,8 @@ class LivePeople:
         )
 
     def trends(self, catalogue: Catalogue) -> Trends:
-        """Return the items that are popular now. They are counted anew at most once a second."""
-        now = self._clock()
-        if now - self._popular[0] >= _SECONDS:
-            self._popular = now, self._feedback.counters.popular(_WEIGHTS, _MOST)
-        popular = self._popular[1]
+        """Return the items that are popular now; `feedback` counts them regularly."""
+        popular = self._feedback.counters.popular
         rows = catalogue.rows([item_id for item_id, _ in popular])
         counts = np.array([count for _, count in popular], np.float32)
         shares = counts / (counts.max(initial=0) + np.float32(_SMOOTHING))

@@ -17,6 +17,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from behaviour.feedback import Feedback, FeedbackReport
 from bert.compiled import cached_programs
 from live.catalogue import LiveCatalogue, LiveReport
 from search.engine import Engine
@@ -76,12 +77,13 @@ class Metrics:
         pool: WorkerPool,
         engine: Callable[[], Engine | None],
         live: Callable[[], LiveCatalogue | None],
+        feedback: Callable[[], Feedback | None],
     ) -> None:
-        """Export the current state of the pool, the engine and the live catalogue.
+        """Export the current state of the pool, the engine, the live catalogue and the event log.
 
-        `engine` and `live` return None until the server has loaded them.
+        `engine`, `live` and `feedback` return None until the server has loaded them.
         """
-        self.registry.register(_StateCollector(pool, engine, live))
+        self.registry.register(_StateCollector(pool, engine, live, feedback))
 
     def count_call(self, method: str, code: str, seconds: float) -> None:
         """Count a call and observe its duration."""
@@ -135,10 +137,12 @@ class _StateCollector(Collector):
         pool: WorkerPool,
         engine: Callable[[], Engine | None],
         live: Callable[[], LiveCatalogue | None],
+        feedback: Callable[[], Feedback | None],
     ):
         self._pool = pool
         self._engine = engine
         self._live = live
+        self._feedback = feedback
 
     def describe(self) -> Iterable[Metric]:
         """Return nothing; the metrics of `collect` include their descriptions."""
@@ -154,6 +158,9 @@ class _StateCollector(Collector):
         live = self._live()
         if live is not None:
             yield from _live_metrics(live.report())
+        feedback = self._feedback()
+        if feedback is not None:
+            yield from _event_metrics(feedback.report())
         programs = CounterMetricFamily(
             "shortlist_programs",
             "Programs compiled, and read from the compilation cache, by this process.",
@@ -242,6 +249,26 @@ def _live_metrics(report: LiveReport) -> Iterator[Metric]:
         "Compactions that built no bundle.",
         value=report.failed_compactions,
     )
+
+
+def _event_metrics(report: FeedbackReport) -> Iterator[Metric]:
+    events = CounterMetricFamily(
+        "shortlist_events", "Events of people, by what became of them.", labels=("outcome",)
+    )
+    for outcome, count in report.outcomes.items():
+        events.add_metric((outcome,), count)
+    yield events
+    yield _gauge("shortlist_event_log_bytes", "Size of the event log.", report.log_bytes)
+    for name, help_text, time in (
+        ("oldest_event", "Time of the earliest event in the log", report.oldest_event),
+        ("last_event_append", "When events became durable last", report.last_append),
+    ):
+        gauge = GaugeMetricFamily(
+            f"shortlist_{name}_timestamp_seconds", f"{help_text}, in seconds since 1970."
+        )
+        if time is not None:
+            gauge.add_metric((), time)
+        yield gauge
 
 
 def _gauge(name: str, help_text: str, value: int | float) -> GaugeMetricFamily:

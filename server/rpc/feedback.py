@@ -57,6 +57,8 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         """Record the events of one request."""
         _, unknown, future = await self._queue(message.events)
         if future is None:
+            assert self._feedback is not None
+            self._feedback.count_refused(len(message.events))
             raise OverloadedError(_RETRY_SECONDS)
         response = feedback_service_pb2.RecordEventsResponse(unknown_item_count=unknown)
         _add(response, await asyncio.wrap_future(future))
@@ -105,8 +107,12 @@ class FeedbackServicer(feedback_service_pb2_grpc.FeedbackServiceServicer):
         catalogue = self._engine_handle.engine.snapshot.catalogue
 
         def queue() -> "tuple[list[Event], int, Future[Appended] | None]":
-            events = event_records(messages)
-            future = feedback.record(events)
+            try:
+                events = event_records(messages)
+                future = feedback.record(events)
+            except RequestError:
+                feedback.count_refused(len(messages))
+                raise
             rows = catalogue.rows([event.item_id for event in events])
             return events, int(np.count_nonzero(rows < 0)), future
 

@@ -36,7 +36,7 @@ class RecommendServicer(recommend_service_pb2_grpc.RecommendServiceServicer):
         message: recommend_service_pb2.RecommendServiceSimilarItemsRequest,
         context: ServicerContext,
     ) -> recommend_service_pb2.RecommendServiceSimilarItemsResponse:
-        """Return substitutes of an item."""
+        """Return the items that are most like an item."""
         kind = recommend_service_pb2.RecommendServiceSimilarItemsResponse
         return await self._answer(message, context, kind)
 

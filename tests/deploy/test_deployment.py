@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from base.errors import InputError
+from behaviour.feedback import Feedback
 from live.catalogue import LiveCatalogue
 from live.config import LiveConfig
 from live.log.write_ahead_log import WriteLog
@@ -260,7 +261,8 @@ def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
     metrics, pool = Metrics(), WorkerPool(1)
     engine_handle = EngineHandle(Engine.load(tiny_bundle))
     live = LiveCatalogue(engine_handle, WriteLog.open(tmp_path), tmp_path / "bundles", LiveConfig())
-    metrics.watch_state(pool, lambda: engine_handle.engine, lambda: live)
+    feedback = Feedback.open(tmp_path)
+    metrics.watch_state(pool, lambda: engine_handle.engine, lambda: live, lambda: feedback)
     suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}
     names = {
         family.name + suffix
@@ -268,6 +270,7 @@ def exported(tiny_bundle: Path, tmp_path: Path) -> set[str]:
         for suffix in suffixes.get(family.type, ("",))
     }
     live.close()
+    feedback.close()
     pool.close()
     return names
 

@@ -139,14 +139,14 @@ def test_pages_filters_and_context_apply(people):
     assert refused.value.reason == "PAGE_TOKEN_MISMATCH"
 
 
-def test_substitutes_and_complements(people):
+def test_similar_items_and_complements(people):
     surface = recommend_service_pb2.SURFACE_BASKET
     assert ids(people.recommend(surface=surface, item_ids=[A]))[0] == C
     assert ids(people.complementary_items([A])) == [C]
     nearest = people.similar_items(A, page_size=5)
-    assert ids(people.substitutes(A, page_size=5, ignore_stock=True)) == ids(nearest)
+    assert ids(people.recommend_similar(A, page_size=5, ignore_stock=True)) == ids(nearest)
     with pytest.raises(ShortlistError) as refused:
-        people.substitutes("unknown")
+        people.recommend_similar("unknown")
     assert refused.value.code == grpc.StatusCode.NOT_FOUND
 
 
@@ -154,7 +154,7 @@ def test_events_name_the_recommendation_that_they_follow_from(people):
     surface = recommend_service_pb2.SURFACE_BASKET
     answers = [
         people.recommend(surface=surface, item_ids=[A], request_id="basket-1"),
-        people.substitutes(A, request_id="basket-1"),
+        people.similar_items(A, request_id="basket-1"),
         people.complementary_items([A], request_id="basket-1"),
     ]
     for answer in answers:

@@ -8,12 +8,14 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from catalog.dataset.reading import read_dataset
+from search.bundle import Manifest
 from search.config import EngineConfig
 from search.curation.table import Curations
 from search.engine import Engine
 from search.request import SearchRequest
 from train.data.event_files import export_events, import_events
 from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.guard import lines_of
 from train.evaluation.policy.evaluate import (
     PolicyConfig,
     evaluate_policy,
@@ -76,9 +78,11 @@ class ImportEventsConfig:
 
 
 def train_all(config: TrainConfig) -> None:
-    """Run every step, then evaluate the bundle if `test` has judgments."""
+    """Run every step, print the decisions, then evaluate the bundle if `test` has judgments."""
     pipeline = TrainingRun(config)
     bundle = pipeline.run()
+    for line in lines_of(Manifest.read(bundle).reports):
+        _say(line)
     dataset = pipeline.dataset
     if (
         dataset.judgments is None
@@ -131,10 +135,11 @@ def export(config: ExportEventsConfig) -> None:
 
 
 def import_(config: ImportEventsConfig) -> None:
-    """Record the events of a file in a log, and print their number."""
-    accepted, duplicates = import_events(config.events, config.state)
+    """Record the events of a file in a log, and print their numbers."""
+    accepted, duplicates, dropped = import_events(config.events, config.state)
     known = f"; the log had {duplicates:,} already" if duplicates else ""
-    _say(f"{config.state}: {accepted:,} new events{known}")
+    refused = f"; {dropped:,} dropped, because their users opted out" if dropped else ""
+    _say(f"{config.state}: {accepted:,} new events{known}{refused}")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,14 @@ from rich.table import Table
 
 from base.errors import InputError
 from catalog.dataset.reading import Dataset
-from train.evaluation.metrics import Interval, bootstrap, ndcg, recall, reciprocal_rank
+from train.evaluation.metrics import (
+    MIN_QUERIES,
+    Interval,
+    bootstrap,
+    ndcg,
+    recall,
+    reciprocal_rank,
+)
 from train.evaluation.runs import Ranking
 
 DEPTH = 100  # ranks of a full-corpus run that are evaluated
@@ -77,11 +84,6 @@ class Difference:
     metric: str
     interval: Interval
 
-    @property
-    def better(self) -> bool:
-        """Whether `a` is better than `b`: the whole 95% interval is above zero."""
-        return self.interval.low > 0
-
 
 @dataclass(frozen=True)
 class Report:
@@ -119,7 +121,7 @@ class Report:
             "differences": [
                 {"a": difference.a, "b": difference.b, "metric": difference.metric}
                 | _plain(difference.interval)
-                | {"better": difference.better}
+                | {"verdict": difference.interval.verdict}
                 for difference in self.differences
             ],
         }
@@ -214,22 +216,22 @@ def metrics_table(report: Report) -> Table:
 def differences_table(report: Report) -> Table:
     """Format the paired differences between systems, for a terminal."""
     table = Table(
-        title=f"{report.split}: differences", caption="Better: the 95% interval is above zero."
+        title=f"{report.split}: differences",
+        caption=(
+            "Better: the 95% interval is above zero. Too few to tell: fewer than "
+            f"{MIN_QUERIES} queries."
+        ),
     )
     for column in ("systems", "metric"):
         table.add_column(column, no_wrap=True)
     table.add_column("difference", justify="right")
     table.add_column("verdict", no_wrap=True)
     for difference in report.differences:
-        interval = difference.interval
-        verdict = (
-            "better" if difference.better else "worse" if interval.high < 0 else "no difference"
-        )
         table.add_row(
             f"{difference.a} - {difference.b}",
             _TITLES[difference.metric],
-            _cell(interval, "+"),
-            verdict,
+            _cell(difference.interval, "+"),
+            difference.interval.verdict,
         )
     return table
 

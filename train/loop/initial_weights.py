@@ -10,9 +10,12 @@ from typing import Any
 from base.errors import InputError
 from bert.config import BertConfig
 from bert.model import Bert
+from bert.numerics import Numerics
 from bert.params import CONFIG_FILE, WEIGHTS_FILE, resolve_pretrained
 from bert.tokens import TOKENIZER_FILE, Tokenizer
+from rerank.features import FeatureStatistics
 from rerank.model import Reranker, RerankerConfig, load_reranker, pretrained_reranker
+from rerank.scorer import PairScorer
 from search import bundle
 from towers.model import Towers, TowersConfig
 from towers.saving import load_towers, pretrained_towers
@@ -122,6 +125,14 @@ class InitialWeights:
         if self.has_reranker:
             return load_reranker(self.directory / bundle.RERANK)
         return pretrained_reranker(encoder, config, seed=seed)
+
+    def reranker_scorer(self, numerics: Numerics) -> PairScorer | None:
+        """Make a scorer of the reranker of a bundle; None without one."""
+        if not self.has_reranker:
+            return None
+        directory = self.directory / bundle.RERANK
+        statistics = FeatureStatistics.read(directory)
+        return PairScorer(load_reranker(directory), statistics, self.tokenizer, numerics)
 
     def copy_reranker(self, directory: Path) -> None:
         """Copy the reranker of a bundle, unchanged."""

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -32,11 +32,12 @@ from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
 from train.data.relevance import outside_test, relevance_of
 from train.data.vectors import item_texts, write_vectors
+from train.evaluation.guard import can_be_taken, untrained
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
 from train.people.dataset import people_of
 from train.people.training import build_user_tower
-from train.pipeline.behaviour import fit_behaviour
+from train.pipeline.behaviour import events_before, fit_behaviour
 from train.pipeline.bundle import assemble
 from train.pipeline.inputs import NUMERICS_FILE, TrainingInputs
 from train.pipeline.rerank import train_reranker
@@ -99,6 +100,7 @@ class TrainingRun(TrainingInputs):
             self.towers_config,
             config.pairs,
             config.towers_fit,
+            {"guard": config.guard.towers},
         )
         index_inputs: dict[str, Any] = {
             "towers": towers.digest,
@@ -116,6 +118,7 @@ class TrainingRun(TrainingInputs):
                 "mine": mined.digest,
                 "layers": config.rerank_layers,
                 "features": list(FEATURE_NAMES),
+                "guard": config.guard.reranker,
             },
             config.candidates,
             config.reranker,
@@ -124,7 +127,13 @@ class TrainingRun(TrainingInputs):
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
         behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
-        people = self._step("people", self._people, index.digest, config.people, config.people_fit)
+        people = self._step(
+            "people",
+            self._people,
+            {"index": index.digest, "before": config.behaviour.before},
+            config.people,
+            config.people_fit,
+        )
         return [towers, index, mined, rerank, suggest, behaviour, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
@@ -158,6 +167,11 @@ class TrainingRun(TrainingInputs):
             logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
+        dev_queries, rule = relevance.splits.count("dev"), self.config.guard.towers
+        if not can_be_taken(rule, dev_queries):
+            save_towers(towers, directory)
+            decision = untrained("towers", "the initial towers stay", dev_queries)
+            return {"pairs": 0, "guard": decision.to_json()}
         towers, report = train_towers(
             towers,
             self.tokenizer,
@@ -166,6 +180,7 @@ class TrainingRun(TrainingInputs):
             texts,
             self.config.pairs,
             self._setup("towers", self.config.towers_fit, unfinished),
+            rule,
         )
         save_towers(towers, directory)
         return report
@@ -196,11 +211,15 @@ class TrainingRun(TrainingInputs):
         return fit_behaviour(directory, events, self.store, vectors, self.config.behaviour)
 
     def _people(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        dataset = self.dataset
+        if dataset.events is not None:
+            events = events_before(dataset.events, self.config.behaviour.before)
+            dataset = replace(dataset, events=events)
         return build_user_tower(
             directory,
             open_vectors(self._directory("index") / bundle.INDEX),
-            self.store.number("price"),
-            people_of(self.dataset),
+            self.store,
+            people_of(dataset),
             self.config.people,
             self._setup("people", self.config.people_fit, unfinished),
         )
@@ -225,6 +244,13 @@ class TrainingRun(TrainingInputs):
                 return {"reranker": f"as in {self.config.init_from}"}
             logger.info("no training query has an item to rank above another: no reranker")
             return {"reranker": "none"}
+        dev_queries, rule = self.relevance.splits.count("dev"), self.config.guard.reranker
+        if not can_be_taken(rule, dev_queries):
+            instead = "recall alone ranks"
+            if self.initial_weights.has_reranker:
+                self.initial_weights.copy_reranker(directory)
+                instead = "the earlier one stays"
+            return {"guard": untrained("reranker", instead, dev_queries).to_json()}
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
             self._untrained_reranker(towers),
@@ -248,7 +274,12 @@ class TrainingRun(TrainingInputs):
             ),
             lists,
             self._setup("rerank", self.config.rerank_fit, unfinished),
+            earlier=self.initial_weights.reranker_scorer(self.numerics),
+            rule=rule,
         )
+        if "guard" in report and not report["guard"]["taken"]:
+            self.initial_weights.copy_reranker(directory)
+            return report
         save_reranker(reranker, directory)
         statistics.write(directory)
         return {**report, "trained_features": sum(statistics.trained)}
@@ -265,6 +296,9 @@ class TrainingRun(TrainingInputs):
                 split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
             },
             golden_queries=self._sample_queries(_GOLDEN),
+            calibration=self.config.calibration,
+            # The step `rerank` has compared a reranker with the earlier one that it replaces.
+            rule=None if self.initial_weights.has_reranker else self.config.guard.reranker,
             curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,

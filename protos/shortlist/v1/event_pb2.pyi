@@ -148,7 +148,9 @@ class Event(_message.Message):
     price: _builtins.float
     """The price of one unit in currency units, from 0 to 10^12; INVALID_ARGUMENT otherwise."""
     quantity: _builtins.float
-    """The number of units, from -10^9 to 10^9; INVALID_ARGUMENT otherwise."""
+    """The number of units, from -10^9 to 10^9; INVALID_ARGUMENT otherwise. A purchase of a negative
+    number is recorded as a return.
+    """
     promotion_id: _builtins.str
     """The `promotion_id` of the result: at most 64 characters; INVALID_ARGUMENT if it is longer. Empty
     if no promotion showed the item. The events that a promotion pays for reduce its budget.

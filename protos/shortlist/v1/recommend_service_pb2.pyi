@@ -95,11 +95,13 @@ class RecommendRequest(_message.Message):
     """Whether items that are out of stock stay where they rank, as in SearchRequest.ignore_stock."""
     bought_within_days: _builtins.int
     """Leave out the items that the person bought in so many days before the request: 0 to 3,650;
-    INVALID_ARGUMENT otherwise. 0, the default, leaves out none.
+    INVALID_ARGUMENT otherwise. 0, the default, leaves out none. By default, the server keeps the
+    last 500 purchases and returns of a person.
     """
     seen_within_days: _builtins.int
     """Leave out the items that the person viewed or clicked in so many days before the request: 0 to
-    3,650; INVALID_ARGUMENT otherwise. 0, the default, leaves out none.
+    3,650; INVALID_ARGUMENT otherwise. 0, the default, leaves out none. By default, the server keeps
+    the last 200 events of a person besides purchases and returns.
     """
     @_builtins.property
     def person(self) -> _context_pb2.Person:
@@ -203,7 +205,8 @@ class Recommendation(_message.Message):
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_context_pb2.Reason]:
-        """Why the item was recommended, the strongest reason first. Empty for a pinned item that no
+        """Why the item was recommended, the strongest reason first. Empty for an item that only its
+        number of ratings recommends, for one without events and ratings, and for a pinned item that no
         channel scores.
         """
 

@@ -117,8 +117,8 @@ def test_an_event_with_a_blank_user_is_an_event_of_its_session(tmp_path: Path, b
         log.append([[event("b", user_id="v", session_id=blank)]])
         log.join("s", "u", MICROSECONDS)
         assert [stored.user_id for stored in log.events()] == ["u", "v"]
-        assert [stored.event.event_id for stored in log.remove_user("u")] == ["a"]
-        assert [stored.event.event_id for stored in log.remove_user("v")] == ["b"]
+        assert [stored.event.event_id for stored in log.remove_user("u").events] == ["a"]
+        assert [stored.event.event_id for stored in log.remove_user("v").events] == ["b"]
 
 
 def test_the_log_does_not_have_the_id_of_a_user_who_only_opted_out(tmp_path: Path):

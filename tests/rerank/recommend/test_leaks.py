@@ -39,7 +39,11 @@ def shop(seed: int) -> list[Event]:
         shown = {"query": f"query {chance.randrange(2)}", **who}
         for position, item in enumerate(chance.sample(ITEMS, 3), start=1):
             # The purchases of one basket have the same time.
-            for wait, kind, share in ((0, "impression", 1), (9, "click", 0.6), (60, "purchase", 0.4)):
+            for wait, kind, share in (
+                (0, "impression", 1),
+                (9, "click", 0.6),
+                (60, "purchase", 0.4),
+            ):
                 if chance.random() < share:
                     at = {"position": position} if kind != "purchase" else {}
                     time = (second + wait) * 1_000_000

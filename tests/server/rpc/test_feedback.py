@@ -150,6 +150,14 @@ def test_an_invalid_event_is_refused_with_its_path_and_nothing_of_its_call_is_re
             client.stream_events(messages)
         assert refused.value.field_violations[0].field == "messages[1].events[1].item_id"
         assert counts(client.record_events([good])) == (0, 1, 0, 0, 1)
+    exported = running.service._metrics.registry.get_sample_value
+    of_calls = 2 * 5 + MAX_EVENTS + 1
+    for outcome, count in (("recorded", 1), ("duplicate", 1), ("refused", of_calls + 2)):
+        assert exported("shortlist_events_total", {"outcome": outcome}) == count
+    assert exported("shortlist_event_log_bytes") > 0
+    oldest = exported("shortlist_oldest_event_timestamp_seconds")
+    assert oldest == pytest.approx(good.time.ToNanoseconds() / 1e9, abs=1e-5)
+    assert exported("shortlist_last_event_append_timestamp_seconds") > oldest
 
 
 def test_a_server_without_a_state_directory_takes_no_events(client: Client) -> None:
@@ -223,6 +231,7 @@ def test_a_call_is_refused_and_a_stream_waits_while_too_many_events_wait(
         waiting = feedback.record([full_event("1")])
         assert waiting is not None
         assert asyncio.run(record()) == (1, 1, 0, 0, 2)
+        assert feedback.report().outcomes["refused"] == 2  # the stream waited
         assert pauses == [0.1]
     finally:
         blocked.set()

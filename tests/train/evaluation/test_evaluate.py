@@ -184,10 +184,11 @@ def test_differences_are_paired_and_better_needs_the_whole_interval_above_zero()
     }
     gain = by_name["dense", "bm25", "ndcg@10"]
     assert gain.interval.mean == pytest.approx((1 - 1 / log2(3)) / 2)
-    assert gain.better
+    assert gain.interval.verdict == "better"
     same = by_name["rerank", "dense", "ndcg@10"]
-    assert (same.interval.mean, same.interval.low, same.better) == (0, 0, False)
-    assert not by_name["dense", "bm25", "recall@100"].better
+    assert (same.interval.mean, same.interval.low) == (0, 0)
+    assert same.interval.verdict == "no difference"
+    assert by_name["dense", "bm25", "recall@100"].interval.verdict == "no difference"
     assert ("dense", "random", "ndcg@10_judged") not in by_name
 
 
@@ -294,7 +295,7 @@ def test_json_has_the_documented_form_and_no_nan(engine, tmp_path):
     assert written["systems"]["rerank"]["mrr"] == dict.fromkeys(("mean", "low", "high")) | {
         "queries": 0
     }
-    assert {"a", "b", "metric", "mean", "low", "high", "better"} <= set(written["differences"][0])
+    assert {"a", "b", "metric", "mean", "low", "high", "verdict"} <= set(written["differences"][0])
     assert written["queries_without_relevant"] == 1
 
 
