@@ -16,6 +16,7 @@ from bench.__main__ import BenchConfig
 from catalog.dataset.reading import read_dataset
 from commands.import_exports import ImportConfig
 from commands.main import COMMANDS as CONSOLE_COMMANDS
+from commands.sync_export import SyncConfig
 from server.cli.check import CheckConfig
 from server.cli.health import HealthConfig
 from server.cli.search import SearchConfig
@@ -91,6 +92,7 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
     command, rest = given[0], given[1:]
     configs: dict[str, type] = {
         "import": ImportConfig,
+        "sync": SyncConfig,
         "validate": ValidateConfig,
         "evaluate": EvaluateConfig,
         "check": CheckConfig,
@@ -177,6 +179,7 @@ def test_options_named_in_the_text_exist(
         HealthConfig,
         CheckConfig,
         ImportConfig,
+        SyncConfig,
         RecommendConfig,
     ):
         with pytest.raises(SystemExit):
@@ -218,7 +221,7 @@ def test_the_example_dataset_is_valid(tmp_path: Path) -> None:
     assert dataset.judgments["split"].to_pylist() == ["train", "train", "test"]
 
 
-@pytest.mark.parametrize("script", [".ci/run", ".ci/toolchains", "docs/demo.sh"])
+@pytest.mark.parametrize("script", [".ci/run", ".ci/package", ".ci/toolchains", "docs/demo.sh"])
 def test_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / script
     assert path.stat().st_mode & 0o111

@@ -120,13 +120,18 @@ def fit_behaviour(
     return {**report, "segments": len(counts.rows)}
 
 
+def events_before(events: pa.Table, day: str) -> pa.Table:
+    """Return the events before a day (UTC), such as 2024-01-31; "" returns all events."""
+    if not day:
+        return events
+    return events.filter(pc.less(events["time"], pa.scalar(_midnight(day), events["time"].type)))
+
+
 def _counted(events: pa.Table | None, config: BehaviourConfig) -> pa.Table | None:
     """Return the events that count; None if there are none."""
     if events is None:
         return None
-    if config.before:
-        cut = pa.scalar(_midnight(config.before), events["time"].type)
-        events = events.filter(pc.less(events["time"], cut))
+    events = events_before(events, config.before)
     for types in (_BOUGHT, _SEEN):
         chosen = events.filter(
             pc.is_in(events["type"], value_set=pa.array(types, pa.large_string()))

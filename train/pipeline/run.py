@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
 from train.people.dataset import people_of
 from train.people.training import build_user_tower
-from train.pipeline.behaviour import fit_behaviour
+from train.pipeline.behaviour import events_before, fit_behaviour
 from train.pipeline.bundle import assemble
 from train.pipeline.inputs import NUMERICS_FILE, TrainingInputs
 from train.pipeline.rerank import train_reranker
@@ -127,7 +127,13 @@ class TrainingRun(TrainingInputs):
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
         behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
-        people = self._step("people", self._people, index.digest, config.people, config.people_fit)
+        people = self._step(
+            "people",
+            self._people,
+            {"index": index.digest, "before": config.behaviour.before},
+            config.people,
+            config.people_fit,
+        )
         return [towers, index, mined, rerank, suggest, behaviour, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
@@ -205,11 +211,15 @@ class TrainingRun(TrainingInputs):
         return fit_behaviour(directory, events, self.store, vectors, self.config.behaviour)
 
     def _people(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        dataset = self.dataset
+        if dataset.events is not None:
+            events = events_before(dataset.events, self.config.behaviour.before)
+            dataset = replace(dataset, events=events)
         return build_user_tower(
             directory,
             open_vectors(self._directory("index") / bundle.INDEX),
-            self.store.number("price"),
-            people_of(self.dataset),
+            self.store,
+            people_of(dataset),
             self.config.people,
             self._setup("people", self.config.people_fit, unfinished),
         )
