@@ -1,8 +1,8 @@
 """The residual and moment blocks of items, as a bundle stores them.
 
-Only the items with a residual, which are the most frequent ones, have blocks of their own. Every
-other item takes the weighted mean of the blocks of the own items with the most similar texts. So
-the size of the file hardly depends on the number of items, and a new item needs only its text.
+Only the most frequent items have blocks of their own. Every other item takes the weighted mean of
+the blocks of the own items with the most similar texts. So the size of the file hardly depends on
+the number of items, and a new item needs only its text.
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from behaviour.models.arrays import open_arrays, write_arrays
 from towers.history.model import HistoryConfig
 
 BLOCKS_FILE = "blocks.npz"
+MAX_OWN = 8_000  # items with blocks of their own, at most
 NEIGHBOURS = 5  # similar items whose blocks an item without blocks of its own takes
 _SHARPNESS = 8  # power of the cosine that weighs a similar item
 _BLOCK = 1024  # items whose neighbours are searched at a time

@@ -81,6 +81,10 @@ class MomentFeatures:
         counts = np.searchsorted(self._keys, rows.astype(np.int64) * self._span + offset)
         return np.asarray(counts, np.int64)
 
+    def sales(self, now: int) -> Int64[np.ndarray, " items"]:
+        """Return the number of events of each item before a time, in seconds since 1970."""
+        return self._before(now, np.arange(len(self.prices))) - self.starts[:-1]
+
     def features(
         self,
         now: int,
