@@ -83,7 +83,8 @@ class MomentFeatures:
 
     def sales(self, now: int) -> Int64[np.ndarray, " items"]:
         """Return the number of events of each item before a time, in seconds since 1970."""
-        return self._before(now, np.arange(len(self.prices))) - self.starts[:-1]
+        ends = self._before(now, np.arange(len(self.prices)))
+        return np.asarray(ends - self.starts[:-1], np.int64)
 
     def features(
         self,
