@@ -45,6 +45,7 @@ from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, train_towers
 from train.pipeline.vocabulary import keep_rows
 from train.pipeline.weights import queries_of
+from train.recommend.windows import RecommenderConfig
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,9 @@ class TrainingRun(TrainingInputs):
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
-        behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
+        behaviour = self._step(
+            "behaviour", self._behaviour, index.digest, config.behaviour, RecommenderConfig()
+        )
         people = self._step(
             "people",
             self._people,
