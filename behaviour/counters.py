@@ -90,7 +90,6 @@ class Counters:
     """The counters. One thread adds events; a short lock lets other threads read.
 
     Attributes:
-        smoothing: Number of impressions that count as much as a prior rate.
         popular: The items that were popular at the last `recount`, with their weighted counts, the
             largest first.
     """
@@ -100,7 +99,6 @@ class Counters:
     ) -> None:
         """Start without events; `clock` returns the seconds since 1970."""
         self._config = config or CounterConfig()
-        self.smoothing = self._config.smoothing
         self._clock = clock
         self._half_life = self._config.half_life_days * DAY
         self._lock = threading.Lock()

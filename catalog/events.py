@@ -16,6 +16,8 @@ EVENT_TYPES = (
     "purchase",
     "return",  # the item was sent back
 )
+# Largest difference between the time of an event and now, for clocks that are fast.
+MAX_EARLY_SECONDS = 86_400
 # Smallest logged probability. Estimates divide by it, so one event counts as a million at most.
 MIN_PROPENSITY = 1e-6
 
@@ -54,3 +56,5 @@ EVENT_FIELDS = (
     EventField("propensity", float, minimum=MIN_PROPENSITY, maximum=1.0),
     EventField("promotion_id", str, max_characters=64),  # of the promotion that showed the item
 )
+# The ids that an event may lack. A blank id is no id: its events have nothing in common.
+OPTIONAL_IDS = ("user_id", "session_id", "request_id", "bundle_id", "promotion_id")

@@ -178,8 +178,13 @@ def pair_forward(
         max_length=max(max_tokens, _ROW_TOKENS),
         lengths=_LENGTHS,
         small_batches=_BATCHES,
-        texts=_ROW_PAIRS,
+        padding=_padding,
     )
+
+
+def _padding(batch: int, length: int) -> PackedRows:
+    ids = np.zeros((batch, length), np.int32)
+    return PackedRows(ids, ids - 1, ids, ids, np.zeros((batch, _ROW_PAIRS), np.int32))
 
 
 def read_pairs(run: Forward, tokenised: Tokenised) -> Num[np.ndarray, "pairs ..."]:

@@ -42,6 +42,7 @@ from search.request import (
     BatchGetItemsRequest,
     EmbedRequest,
     GetItemRequest,
+    ListItemsRequest,
     ProfileRequest,
     RerankRequest,
     RetrieveRequest,
@@ -53,6 +54,7 @@ from search.result import (
     Degradation,
     Embeddings,
     Hit,
+    ItemList,
     Lookup,
     PersonProfile,
     SearchResult,
@@ -124,7 +126,9 @@ class Engine:
         self._caches = {"queries": VectorCache(half), "pairs": VectorCache(half)}
         self._queries = QueryEncoder(models.encoder, self._caches["queries"])
         self._scorer = CandidateScorer(models.pairs, self._caches["pairs"])
-        self._pipeline = Pipeline(self._queries, self._scorer, deepest, manifest.calibration)
+        self._pipeline = Pipeline(
+            self._queries, self._scorer, deepest, manifest.calibration, models.users
+        )
         self._deepest = deepest
         self._estimates = estimates or LatencyEstimates()
 
@@ -383,6 +387,10 @@ class Engine:
     def lookup(self, request: GetItemRequest | BatchGetItemsRequest) -> Lookup:
         """Return the current items with the given ids, and the given ids that no item has."""
         return self.snapshot.lookup(request.ids, self._timer(None))
+
+    def list_items(self, request: ListItemsRequest) -> ItemList:
+        """Return a page of all current items, in the order of their ids."""
+        return self.snapshot.listed(request.after, request.size, self._timer(None))
 
     def suggest(self, request: SuggestRequest) -> Suggestions:
         """Return completions of what a shopper has typed so far; see `search.suggestions`."""

@@ -34,6 +34,8 @@ MAX_OFFSET = 1_000  # largest number of results before a page
 MAX_RETRIEVE = 1_000
 MAX_EMBED_INPUTS = 128
 MAX_BATCH_GET = 100
+MAX_LISTED = 1_000
+DEFAULT_LISTED = 100
 MAX_PREFIX_CHARACTERS = 200
 MAX_SUGGESTIONS = 50
 MAX_LANGUAGE_CHARACTERS = 35  # the longest tag that RFC 5646 asks programs to accept
@@ -313,6 +315,27 @@ class GetItemRequest:
     def ids(self) -> tuple[str, ...]:
         """The id of the item."""
         return (self.item_id,)
+
+
+@dataclass(frozen=True)
+class ListItemsRequest:
+    """A page of all items, in the order of their ids.
+
+    Raises:
+        RequestError: the size is negative.
+    """
+
+    page_size: int = 0  # maximum number of items; 0: DEFAULT_LISTED; more than MAX_LISTED is cut
+    after: str = ""  # id of the last item of the page before; "" for the first page
+
+    def __post_init__(self) -> None:
+        """Refuse a negative size."""
+        check_range(self.page_size, "page_size", 0, None)
+
+    @property
+    def size(self) -> int:
+        """The maximum number of items on the page."""
+        return min(self.page_size, MAX_LISTED) or DEFAULT_LISTED
 
 
 @dataclass(frozen=True)

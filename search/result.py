@@ -97,6 +97,7 @@ class Degradation(StrEnum):
     RERANK_SKIPPED = "rerank skipped"  # no candidate was reranked, for lack of time
     RERANK_UNAVAILABLE = "rerank unavailable"  # requested, but the bundle has no reranker
     FACETS_SKIPPED = "facets skipped"  # facets were not counted, for lack of time
+    USER_SKIPPED = "user skipped"  # the user tower did not read the history, for lack of time
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,23 @@ class Lookup:
 
 
 @dataclass(frozen=True)
+class ItemList:
+    """A page of the items of the catalogue, and the reports of the stages.
+
+    Attributes:
+        items: The items, in the order of their ids.
+        more: Whether there are items after this page.
+        total: The number of all items.
+        stages: One report per stage that ran, in order.
+    """
+
+    items: tuple[Item, ...]
+    more: bool
+    total: int
+    stages: tuple[StageReport, ...]
+
+
+@dataclass(frozen=True)
 class SuggestedText:
     """A suggestion for what a shopper has typed.
 
@@ -224,4 +242,4 @@ class PersonProfile:
 
 
 # Any result of the engine.
-Answer: TypeAlias = SearchResult | Embeddings | Lookup | Suggestions | PersonProfile
+Answer: TypeAlias = SearchResult | Embeddings | Lookup | ItemList | Suggestions | PersonProfile

@@ -1,5 +1,6 @@
 """Snapshots: the catalogue with its indexes at one moment. A request searches one snapshot."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -25,7 +26,7 @@ from search.feature_source import FeatureSource
 from search.identifiers.matching import CodeMatch, find_codes
 from search.identifiers.table import Identifiers
 from search.ranking.popularity import Popularity
-from search.result import Hit, Lookup, SearchResult
+from search.result import Hit, ItemList, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
 from search.understanding.interpretation import Interpretation, Understanding
@@ -182,6 +183,16 @@ class Snapshot:
             stage.candidates = len(items)
         missing = tuple(i for i, row in zip(item_ids, rows, strict=True) if row < 0)
         return Lookup(items, missing, timer.reports)
+
+    def listed(self, after: str, size: int, timer: StageTimer) -> ItemList:
+        """Return up to `size` items with the smallest ids after an id."""
+        with timer.stage("list") as stage:
+            ids = self.catalogue.sorted_ids
+            start = bisect_right(ids, after)
+            page = ids[start : start + size]
+            items = tuple(self.catalogue.item(self.catalogue.row(item_id)) for item_id in page)
+            stage.candidates = len(items)
+        return ItemList(items, start + len(page) < len(ids), len(ids), timer.reports)
 
     def count(self, allowed: Allowed) -> int:
         """Return the number of items that a mask allows."""

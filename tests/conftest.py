@@ -134,6 +134,16 @@ def people_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
+def tower_bundle(people_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The people bundle with a user tower (see `tests.shoppers`)."""
+    from tests import shoppers
+
+    directory = tmp_path_factory.mktemp("tower") / "bundle"
+    shoppers.write_tower_bundle(directory, people_bundle)
+    return directory
+
+
+@pytest.fixture(scope="session")
 def engine(tiny_bundle: Path) -> "Engine":
     """The engine of the tiny bundle. Its results are ordered by score alone by default."""
     from search.engine import Engine

@@ -11,12 +11,14 @@ from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
 import jaxtyping
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 
 
 def check_signatures(packages: Sequence[str]) -> None:
     """Check the signatures of functions and dataclasses of packages that are imported later."""
     check_shapes = jaxtyping.jaxtyped
+    # Our code catches a TypeError where it reads files of others, also without these checks.
+    check_types = beartype(conf=BeartypeConf(violation_type=TypeError))
 
     def jaxtyped(*, typechecker: Any) -> Callable[[Any], Any]:
         def decorate(decorated: Any) -> Any:
@@ -26,7 +28,7 @@ def check_signatures(packages: Sequence[str]) -> None:
                 return decorated
             if _has_shapes(decorated):
                 return check_shapes(decorated, typechecker=typechecker)
-            return beartype(decorated)
+            return check_types(decorated)
 
         return decorate
 

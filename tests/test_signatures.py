@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from beartype.roar import BeartypeCallHintParamViolation
 from jaxtyping import TypeCheckError
 
 from catalog.item_text import Segment, normalise_query
@@ -23,5 +22,5 @@ def test_arguments_whose_shapes_differ_are_refused():
 
 @pytest.mark.parametrize("broken", [lambda: normalise_query(Any), lambda: Segment(1, 2)])
 def test_types_are_checked_in_signatures_without_shapes(broken):
-    with pytest.raises(BeartypeCallHintParamViolation):
+    with pytest.raises(TypeError):
         broken()

@@ -324,6 +324,19 @@ class AsyncClient:
         request = requests.batch_get_items(item_ids, item_fields)
         return await self._call(self._catalog.BatchGetItems, request, timeout_seconds, request_id)
 
+    async def list_items(
+        self,
+        page_size: int = 0,
+        page_token: str = "",
+        *,
+        item_fields: Iterable[str] = (),
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> catalog_service_pb2.ListItemsResponse:
+        """Return one page of all items, in the order of their ids (CatalogService.ListItems)."""
+        request = requests.list_items(page_size, page_token, item_fields)
+        return await self._call(self._catalog.ListItems, request, timeout_seconds, request_id)
+
     def upsert_items(
         self,
         writes: AsyncIterable[catalog_service_pb2.UpsertItemsRequest],

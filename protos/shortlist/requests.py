@@ -260,6 +260,17 @@ def batch_get_items(
     return catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids, item_fields=fields)
 
 
+def list_items(
+    page_size: int, page_token: str, item_fields: Iterable[str]
+) -> catalog_service_pb2.ListItemsRequest:
+    """Return a ListItemsRequest; empty `item_fields` means all fields."""
+    return catalog_service_pb2.ListItemsRequest(
+        page_size=page_size,
+        page_token=page_token,
+        item_fields=field_mask_pb2.FieldMask(paths=item_fields),
+    )
+
+
 def upsert(
     item: item_pb2.Item, *, fields: Iterable[str] = (), request_id: str | None = None
 ) -> catalog_service_pb2.UpsertItemsRequest:

@@ -37,6 +37,7 @@ class Query:
         language: The language of the query; "": not known.
         history: The history of the person; None if the request names no person and asks for no
             recommendations.
+        user: The vector of the person from the user tower; None without one.
         context: The attributes of the situation, such as the country.
         trends: What is popular in the server's own events; None without such events.
     """
@@ -47,6 +48,7 @@ class Query:
     alternatives: tuple[tuple[str, float], ...] = ()
     language: str = ""
     history: History | None = None
+    user: Float32[np.ndarray, " user"] | None = None
     context: Mapping[str, str] = field(default_factory=dict)
     trends: Trends | None = None
 

@@ -31,6 +31,7 @@ from search.channels.base import (
 from search.channels.dense import DenseChannel
 from search.channels.history import HistoryChannel
 from search.channels.lexical import LexicalChannel
+from search.channels.user_tower import UserTowerChannel
 from search.ranking.ordering import scores_behind
 from search.request import DENSE, LEXICAL
 from search.result import Hit
@@ -107,7 +108,7 @@ class Channels:
         """Use the given channels, which must include the dense channel."""
         self._by_name = {channel.name: channel for channel in channels}
         for channel in channels:
-            if isinstance(channel, HistoryChannel):
+            if isinstance(channel, HistoryChannel | UserTowerChannel):
                 self._by_name[channel.name] = channel.over(self.dense)
         self._channels = tuple(self._by_name.values())
         self._personal = {c.name: c for c in self._channels if isinstance(c, PersonalChannel)}

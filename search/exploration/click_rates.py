@@ -13,6 +13,9 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.special import betainc
 
+# Number of impressions that count as much as the predicted score. The number is small, because the
+# prediction for one item is uncertain; with 20, exploration finds fewer of the good new items.
+PRIOR_IMPRESSIONS = 5.0
 _STEPS = 64  # number of intervals of the integral over rates
 _LEAST, _MOST = 1e-4, 0.95  # limits of the mean rate before clicks are known
 
@@ -24,26 +27,25 @@ class Clicks:
     clicks: Float64[np.ndarray, " items"]
     examined: Float64[np.ndarray, " items"]  # impressions that people looked at
     mean: float  # click rate of all items
-    prior_impressions: float  # number of impressions that count as much as the predicted score
 
     @classmethod
     def unknown(cls, count: int) -> "Clicks":
         """Return the clicks of items if no clicks are recorded."""
-        return cls(np.zeros(count), np.zeros(count), 0.05, 20.0)
+        return cls(np.zeros(count), np.zeros(count), 0.05)
 
 
 def posterior(
-    predicted: Float64[np.ndarray, " items"], known: Clicks
+    predicted: Float64[np.ndarray, " items"], known: Clicks, strength: float = PRIOR_IMPRESSIONS
 ) -> tuple[Float64[np.ndarray, " items"], Float64[np.ndarray, " items"]]:
     """Return the parameters alpha and beta of the Beta distribution of each item's click rate.
 
     Args:
         predicted: A score of each item that grows in proportion to the click rate; 0 or more.
         known: The clicks of the items.
+        strength: Number of impressions that count as much as the prediction.
     """
     if not predicted.any():
         predicted = np.ones_like(predicted)
-    strength = known.prior_impressions
     expected = float(known.examined @ predicted) + strength * float(predicted.mean())
     scale = (float(known.clicks.sum()) + strength * known.mean) / expected
     prior = np.clip(scale * predicted, _LEAST, _MOST)

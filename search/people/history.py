@@ -122,7 +122,7 @@ class History:
         about other items than what the person bought once.
         """
         weights = _WEIGHTS[self.types] * np.exp2(-self.ages / _HALF_LIVES[self.types])
-        weights = np.where(self._taken_back, 0, weights * self.own_weight).astype(np.float32)
+        weights = np.where(self.taken_back, 0, weights * self.own_weight).astype(np.float32)
         rows = np.concatenate([self.rows, self.anchors])
         unique, number = np.unique(rows, return_inverse=True)
         strongest = np.zeros(len(unique), np.float32)
@@ -133,7 +133,7 @@ class History:
     @cached_property
     def purchases(self) -> Interests:
         """The items that the person bought, by number and recency of the purchases."""
-        bought = (self.types == PURCHASE) & ~self._taken_back
+        bought = (self.types == PURCHASE) & ~self.taken_back
         weights = np.exp2(-self.ages[bought] / np.float32(_REPEAT_HALF_LIFE))
         unique, number = np.unique(self.rows[bought], return_inverse=True)
         sums = np.bincount(number, weights, len(unique)).astype(np.float32)
@@ -142,10 +142,10 @@ class History:
     @property
     def counts(self) -> Bool[np.ndarray, " events"]:
         """Which events say that the person wants something."""
-        return np.asarray((_WEIGHTS[self.types] > 0) & ~self._taken_back)
+        return np.asarray((_WEIGHTS[self.types] > 0) & ~self.taken_back)
 
     @cached_property
-    def _taken_back(self) -> Bool[np.ndarray, " events"]:
+    def taken_back(self) -> Bool[np.ndarray, " events"]:
         """Which events a later return of the item, or its removal from the cart, takes back."""
         taken: dict[int, bool] = {}
         flags = np.zeros(len(self.rows), np.bool_)
@@ -169,7 +169,7 @@ class History:
     @cached_property
     def _strongest_types(self) -> dict[int, str]:
         order = np.argsort(_WEIGHTS[self.types], kind="stable")
-        order = order[~self._taken_back[order]]
+        order = order[~self.taken_back[order]]
         types = (EVENT_TYPES[number] for number in self.types[order].tolist())
         return dict(zip(self.rows[order].tolist(), types, strict=True))
 

@@ -68,7 +68,7 @@ class LivePeople:
         clicks, examined = counters.total()
         # As if one of 20 earlier impressions had been clicked.
         mean = min((clicks + 1) / (examined + 20), 1.0)
-        return Clicks(counts.of("click"), counts.examined, mean, counters.smoothing)
+        return Clicks(counts.of("click"), counts.examined, mean)
 
     def may_promote(self, promotion: Promotion, now: int) -> bool:
         """Return whether a promotion may spend at `now`, in microseconds since 1970."""

@@ -22,6 +22,7 @@ from search.pipeline.sorting import sort_results
 from search.pipeline.state import SearchState
 from search.pipeline.understand import Understand
 from search.result import SearchResult
+from towers.history.forward import UserForward
 
 SearchStep: TypeAlias = Callable[[SearchState], None]
 
@@ -35,6 +36,7 @@ class Pipeline:
         scorer: CandidateScorer,
         deepest: int,
         calibration: Calibration | None = None,
+        users: UserForward | None = None,
     ) -> None:
         """Put the steps in order.
 
@@ -43,13 +45,14 @@ class Pipeline:
             scorer: Scores candidates with the reranker, if the bundle has one.
             deepest: Number of candidates for the last possible page.
             calibration: Turns scores into relevance; None: results have no relevance.
+            users: Encodes people; None if the bundle has no user tower.
         """
         self._recall: tuple[SearchStep, ...] = (
             Understand(encoder.is_word),
             meet_person,
             filter_items,
             leave_out,
-            Recall(encoder, deepest),
+            Recall(encoder, deepest, users),
         )
         self._rerank: tuple[SearchStep, ...] = (Rerank(scorer),)
         self._rank: tuple[SearchStep, ...] = (rank_candidates, Relevance(calibration))

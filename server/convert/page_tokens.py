@@ -17,6 +17,8 @@ from search.config import MAX_DEPTH
 from search.exploration.request import MAX_SEED
 from search.request import MAX_OFFSET, SearchRequest
 
+MAX_PAGE_BYTES = 2 * 2**20  # of a page of a list: by default, clients read up to 4 MiB
+
 _VERSION = 4
 # The fields of a token: version, offset, number of reranked candidates, seed, active promotions,
 # digest of the bundle, and a digest of the search. The last digest also includes the five fields

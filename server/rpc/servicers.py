@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002, N802 - gRPC sets the names and parameters of the methods
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -215,6 +216,18 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         lookup = engine.lookup(catalog_messages.batch_get_request(request))
         record_answer(lookup, engine.bundle_id)
         return catalog_messages.batch_get_response(lookup, fields, engine.bundle_id)
+
+    async def ListItems(
+        self, request: catalog_service_pb2.ListItemsRequest, context: ServicerContext
+    ) -> catalog_service_pb2.ListItemsResponse:
+        """Return one page of all items."""
+        engine = self._engine_handle.engine
+        fields = item_fields(request.item_fields)
+        page = catalog_messages.list_items_request(request)
+        # On a thread, because the first page after a write sorts the ids.
+        listed = await asyncio.to_thread(engine.list_items, page)
+        record_answer(listed, engine.bundle_id)
+        return catalog_messages.list_items_response(listed, fields, engine.bundle_id)
 
     async def UpsertItems(
         self,

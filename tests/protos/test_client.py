@@ -174,6 +174,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "rerank": lambda client: client.rerank("q", ["a", Item(item_id="b", title="t")]),
     "get_item": lambda client: client.get_item("a"),
     "batch_get_items": lambda client: client.batch_get_items(["a"]),
+    "list_items": lambda client: client.list_items(3, item_fields=["title"]),
     "upsert_items": lambda client: list(client.upsert_items([upsert(Item(item_id="a"))])),
     "delete_items": lambda client: list(client.delete_items([deletion("a")])),
     "list_curations": lambda client: client.list_curations(page_size=3),

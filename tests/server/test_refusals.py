@@ -38,6 +38,7 @@ METHODS: dict[type, str] = {
     recommend_service_pb2.GetProfileRequest: "RecommendService/GetProfile",
     catalog_service_pb2.GetItemRequest: "CatalogService/GetItem",
     catalog_service_pb2.BatchGetItemsRequest: "CatalogService/BatchGetItems",
+    catalog_service_pb2.ListItemsRequest: "CatalogService/ListItems",
 }
 # Limits that depend on the bundle: the engine checks them.
 OF_THE_BUNDLE = [

@@ -50,6 +50,9 @@ class BehaviourConfig:
     neighbours: int = 500  # number of weights that are kept per item
     # a segment, such as a country, is counted if it has at least this number of events
     min_segment_events: int = 500
+    # largest number of segments; those with the most events are counted. The counts of a segment
+    # take 4 bytes per item of the catalogue, in training and in the server
+    max_segments: int = 50
 
     def __post_init__(self) -> None:
         """Check that every value is within its limits.
@@ -64,6 +67,8 @@ class BehaviourConfig:
                 raise InputError(f"behaviour: {name} is {getattr(self, name)}; give more than 0")
         if self.ease_penalty <= 0:
             raise InputError(f"behaviour: ease_penalty is {self.ease_penalty}; give more than 0")
+        if self.max_segments < 0:
+            raise InputError(f"behaviour: max_segments is {self.max_segments}; give 0 or more")
         if self.neighbours < 1:
             raise InputError(f"behaviour: neighbours is {self.neighbours}; give 1 or more")
 
@@ -115,13 +120,18 @@ def fit_behaviour(
     return {**report, "segments": len(counts.rows)}
 
 
+def events_before(events: pa.Table, day: str) -> pa.Table:
+    """Return the events before a day (UTC), such as 2024-01-31; "" returns all events."""
+    if not day:
+        return events
+    return events.filter(pc.less(events["time"], pa.scalar(_midnight(day), events["time"].type)))
+
+
 def _counted(events: pa.Table | None, config: BehaviourConfig) -> pa.Table | None:
     """Return the events that count; None if there are none."""
     if events is None:
         return None
-    if config.before:
-        cut = pa.scalar(_midnight(config.before), events["time"].type)
-        events = events.filter(pc.less(events["time"], cut))
+    events = events_before(events, config.before)
     for types in (_BOUGHT, _SEEN):
         chosen = events.filter(
             pc.is_in(events["type"], value_set=pa.array(types, pa.large_string()))
@@ -165,10 +175,9 @@ def _popular(events: pa.Table | None, store: ItemStore, config: BehaviourConfig)
     weights = np.where(sold & (rows >= 0), weights, 0)  # returned goods do not count
     counts = [_shares(rows, weights, len(store))]
     numbers: dict[str, int] = {}
-    for name, positions in sorted(_segments(events).items()):
-        if len(positions) >= config.min_segment_events:
-            numbers[name] = len(counts)
-            counts.append(_shares(rows[positions], weights[positions], len(store)))
+    for name, positions in sorted(_segments(events, config).items()):
+        numbers[name] = len(counts)
+        counts.append(_shares(rows[positions], weights[positions], len(store)))
     return PopularCounts(numbers, np.stack(counts))
 
 
@@ -178,15 +187,25 @@ def _shares(rows: np.ndarray, weights: np.ndarray, items: int) -> np.ndarray:
     return np.asarray(sums / max(sums.max(initial=0), np.finfo(np.float32).tiny), np.float32)
 
 
-def _segments(events: pa.Table) -> dict[str, np.ndarray]:
-    """Return the positions of the events of each segment."""
+def _segments(events: pa.Table, config: BehaviourConfig) -> dict[str, np.ndarray]:
+    """Return the positions of the events of each segment that is counted."""
     if "context" not in events.column_names:
         return {}
     positions: dict[str, list[int]] = {}
     for position, context in enumerate(events["context"].to_pylist()):
         for name, value in context or ():
             positions.setdefault(segment(name, value), []).append(position)
-    return {name: np.array(numbers) for name, numbers in positions.items()}
+    large = [each for each in positions.items() if len(each[1]) >= config.min_segment_events]
+    large.sort(key=lambda each: (-len(each[1]), each[0]))
+    if len(large) > config.max_segments:
+        logger.warning(
+            "%d segments have %d events or more; counting the %d with the most events "
+            "(behaviour.max_segments)",
+            len(large),
+            config.min_segment_events,
+            config.max_segments,
+        )
+    return {name: np.array(numbers) for name, numbers in large[: config.max_segments]}
 
 
 def _midnight(day: str) -> datetime:

@@ -21,6 +21,7 @@ from search.channels import CHANNELS
 from search.config import EngineConfig
 from search.engine import Engine
 from search.feature_source import newest_release
+from search.people.weights import USER_TOWER
 from search.understanding.synonyms import SYNONYMS_FILE
 from train.evaluation.guard import Rule, decide
 from train.evaluation.metrics import MIN_QUERIES
@@ -65,7 +66,8 @@ def assemble(
     contents of the bundle's files of synonyms and of rules, by name. `state` describes the writes
     that the items include, see `Manifest`.
     """
-    channels = tuple(channel.name for channel in CHANNELS)
+    has_tower = (steps["people"].directory / "config.json").is_file()
+    channels = tuple(c.name for c in CHANNELS if has_tower or c.name != USER_TOWER)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
     made_of["relevance"] = [CALIBRATION, asdict(calibration)]
@@ -85,6 +87,8 @@ def assemble(
         _copy(steps["index"].directory / bundle.LEXICAL, directory / bundle.LEXICAL)
         _copy(steps["suggest"].directory, directory / bundle.SUGGESTIONS)
         _copy(steps["behaviour"].directory, directory / bundle.BEHAVIOUR)
+        if has_tower:
+            _copy(steps["people"].directory, directory / bundle.PEOPLE)
         if (steps["rerank"].directory / "config.json").is_file():
             _copy(steps["rerank"].directory, directory / bundle.RERANK)
         tokenizer.save(directory / bundle.TOKENIZER)

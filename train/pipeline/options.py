@@ -37,7 +37,9 @@ class TrainConfig:
     # a server's --state directory, whose writes are first applied to the dataset's items
     from_state: Path | None = None
     seed: int = 0  # seed of the order of examples, of dropout and of all other random choices
-    init_from: str = DEFAULT_PRETRAINED  # initial weights: model name, directory or bundle
+    # initial weights: all-MiniLM-L6-v2, the directory of a Hugging Face model, a hub name with its
+    # commit (org/name@<40 hexadecimal digits>), or a bundle
+    init_from: str = DEFAULT_PRETRAINED
     # number of layers of the pretrained encoder to keep, from the first on; None keeps all
     layers: int | None = None
     # number of layers of the towers' encoder that a new reranker keeps, from the first on; None

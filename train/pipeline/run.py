@@ -47,7 +47,7 @@ from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
 from train.people.dataset import people_of
 from train.people.training import build_user_tower
-from train.pipeline.behaviour import fit_behaviour
+from train.pipeline.behaviour import events_before, fit_behaviour
 from train.pipeline.bundle import assemble
 from train.pipeline.event_weight import choose_event_weight
 from train.pipeline.inputs import NUMERICS_FILE, TrainingInputs
@@ -139,7 +139,13 @@ class TrainingRun(TrainingInputs):
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
         behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
-        people = self._step("people", self._people, index.digest, config.people, config.people_fit)
+        people = self._step(
+            "people",
+            self._people,
+            {"index": index.digest, "before": config.behaviour.before},
+            config.people,
+            config.people_fit,
+        )
         return [towers, index, mined, rerank, suggest, behaviour, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
@@ -242,11 +248,15 @@ class TrainingRun(TrainingInputs):
         return fit_behaviour(directory, events, self.store, vectors, self.config.behaviour)
 
     def _people(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        dataset = self.dataset
+        if dataset.events is not None:
+            events = events_before(dataset.events, self.config.behaviour.before)
+            dataset = replace(dataset, events=events)
         return build_user_tower(
             directory,
             open_vectors(self._directory("index") / bundle.INDEX),
-            self.store.number("price"),
-            people_of(self.dataset),
+            self.store,
+            people_of(dataset),
             self.config.people,
             self._setup("people", self.config.people_fit, unfinished),
         )

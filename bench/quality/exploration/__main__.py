@@ -27,13 +27,13 @@ class ExplorationConfig:
     """Options of `python -m bench.quality.exploration`."""
 
     runs: int = 50  # number of logs from which the target is estimated
-    logged_searches: int = 4_000  # number of searches of each log
+    logged_searches: int = 8_000  # number of searches of each log
     logged_share: float = 0.2  # share of positions that explore in the logs
-    queries: int = 20  # number of queries with a new item
+    queries: int = 10  # number of queries with a new item
     searches: int = 3_000  # number of searches of each query with a new item
-    share: float = 0.1  # share of positions that explore to find new items
+    share: float = 0.02  # share of positions that explore to find new items
     seeds: int = 3  # number of simulations of each kind
-    counted_searches: int = 20_000  # number of searches that the counters count
+    counted_searches: int = 60_000  # number of searches that the counters count
 
 
 def main(config: ExplorationConfig) -> None:
@@ -77,16 +77,23 @@ def _print_finding(config: ExplorationConfig) -> None:
     _say(f"new items: found {np.mean([f.found for f in plain]):.0%} without exploration")
     for method in Method:
         found, without = run(method), run(method, planted=False)
-        ratio = np.mean([f.impressions for f in found], axis=0) / np.mean(
-            [f.impressions for f in plain], axis=0
-        )
         _say(
             f"  {method}, share {config.share}: found {np.mean([f.found for f in found]):.0%}, "
-            f"after {_interval(bootstrap(ratio))} of the impressions without exploration; "
+            f"after {_interval(_ratio(found, plain))} of the impressions without exploration; "
             f"purchases {_interval(_change(found, plain), '+.2%')}, "
             f"without new items {_interval(_change(without, plain_without), '+.2%')}"
         )
     _say(f"  {config.searches * POSITIONS:,} impressions of each of {config.queries} queries")
+
+
+def _ratio(runs: list[Finding], plain: list[Finding]) -> Interval:
+    """Return the ratio of the mean impressions before an item is found, over the queries."""
+    ours = np.mean([run.impressions for run in runs], axis=0)
+    others = np.mean([run.impressions for run in plain], axis=0)
+    ratio = float(ours.sum() / others.sum())
+    # The delta method: each query's influence on the ratio.
+    spread = bootstrap(ratio + (ours - ratio * others) / others.mean())
+    return Interval(ratio, spread.low, spread.high, len(ours))
 
 
 def _change(runs: list[Finding], plain: list[Finding]) -> Interval:
@@ -96,7 +103,7 @@ def _change(runs: list[Finding], plain: list[Finding]) -> Interval:
 
 
 def _print_counting(config: ExplorationConfig) -> None:
-    demo = DemoSearches.make(1, queries=40)
+    demo = DemoSearches.make(1, queries=30)
     corrected, raw, difference = correlations(demo, searches=config.counted_searches, seed=0)
     _say(
         f"counters: rank correlation with the truth {_interval(corrected)} corrected, "

@@ -7,6 +7,7 @@ most lists and get most clicks. The true order is that of the true probabilities
 import numpy as np
 from scipy.stats import spearmanr
 
+from behaviour.config import CounterConfig
 from behaviour.counters import Counters
 from behaviour.events import Event
 from behaviour.log.format import StoredEvent
@@ -14,6 +15,7 @@ from bench.quality.exploration.shop import POOL, POSITIONS, DemoSearches
 from train.evaluation.metrics import Interval, bootstrap
 
 _NOW = 1_700_000_000  # seconds since 1970
+_SMOOTHING = 20.0  # number of impressions that count as much as the mean rate, for both rates
 _NOISE = 0.7  # scale of the Gumbel noise of the shop's order
 
 
@@ -25,7 +27,7 @@ def correlations(
     Returns:
         The correlation of corrected rates, of raw rates, and of the difference.
     """
-    counters = Counters(clock=lambda: float(_NOW))
+    counters = Counters(CounterConfig(smoothing=_SMOOTHING), lambda: float(_NOW))
     raw = _count(demo, counters, searches, np.random.default_rng(seed))
     counters.refresh()
     corrected_by_query, raw_by_query = [], []
@@ -35,8 +37,7 @@ def correlations(
         rates = counters.rates(item_ids, query=searched.query.text)
         clicks, impressions = raw[number][:, shown]
         mean = raw[:, 0].sum() / raw[:, 1].sum()
-        strength = counters.smoothing
-        raw_rates = (clicks + strength * mean) / (impressions + strength)
+        raw_rates = (clicks + _SMOOTHING * mean) / (impressions + _SMOOTHING)
         truth = searched.mean_clicks[shown]
         corrected_by_query.append(float(spearmanr(rates, truth).statistic))
         raw_by_query.append(float(spearmanr(raw_rates, truth).statistic))

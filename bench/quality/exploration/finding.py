@@ -12,12 +12,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from bench.quality.exploration.shop import POOL, POSITIONS, DemoSearches
-from search.exploration.click_rates import Clicks, best_chances, posterior
+from search.exploration.click_rates import PRIOR_IMPRESSIONS, Clicks, best_chances, posterior
 from search.exploration.policy import explore
 from search.exploration.request import Method
 
 _NEW = 20  # position of the new item in the order of predicted scores, from 0
 _FOUND = 3
+_SMOOTHING = 20.0  # number of impressions that count as much as the predicted score, in the order
 _BETTER = 1.5  # factor of the new item's clicks over those of the best other item
 _REFRESH = 10  # number of searches of a query between two computations of chances to be best
 
@@ -96,7 +97,7 @@ class _Query:
             weights = np.ones(POOL)
             if method is Method.THOMPSON_SAMPLING:
                 if number % _REFRESH == 0:
-                    self._chances = best_chances(*self._posterior())
+                    self._chances = best_chances(*self._posterior(PRIOR_IMPRESSIONS))
                 weights = self._chances[self._order]
             explored = explore(weights, share, rng, POSITIONS)
             shown = self._order[explored.order[:POSITIONS]]
@@ -117,9 +118,9 @@ class _Query:
         return _NEW in self._order[:_FOUND]
 
     def _rank(self) -> None:
-        alpha, beta = self._posterior()
+        alpha, beta = self._posterior(_SMOOTHING)
         self._order = np.argsort(-alpha / (alpha + beta), kind="stable")
 
-    def _posterior(self) -> tuple[np.ndarray, np.ndarray]:
+    def _posterior(self, strength: float) -> tuple[np.ndarray, np.ndarray]:
         mean = float(self._total[0] / self._total[1])
-        return posterior(self._predicted, Clicks(self._clicks, self._seen, mean, 20.0))
+        return posterior(self._predicted, Clicks(self._clicks, self._seen, mean), strength)

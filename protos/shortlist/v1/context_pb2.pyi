@@ -83,6 +83,8 @@ class _ReasonKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonKind
     """The person bought the item before."""
     REASON_KIND_POPULAR: _ReasonKind.ValueType  # 4
     """Many people bought the item lately."""
+    REASON_KIND_NEXT: _ReasonKind.ValueType  # 5
+    """People with a history like the causes had the item next."""
 
 class ReasonKind(_ReasonKind, metaclass=_ReasonKindEnumTypeWrapper):
     """Why an item was recommended. Later versions may add values, so a client must accept values that
@@ -99,6 +101,8 @@ REASON_KIND_REPEAT: ReasonKind.ValueType  # 3
 """The person bought the item before."""
 REASON_KIND_POPULAR: ReasonKind.ValueType  # 4
 """Many people bought the item lately."""
+REASON_KIND_NEXT: ReasonKind.ValueType  # 5
+"""People with a history like the causes had the item next."""
 Global___ReasonKind: _TypeAlias = ReasonKind  # noqa: Y015
 
 @_typing.final

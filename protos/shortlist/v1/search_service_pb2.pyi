@@ -195,9 +195,9 @@ class SearchRequest(_message.Message):
     def person(self) -> _context_pb2.Person:
         """The person for whom the results are ranked. Absent, or a person without a history: the results
         are the same for all. With a history, `recall_score` gains the weighted scores of
-        CHANNEL_HISTORY, CHANNEL_ALSO_BOUGHT and CHANNEL_REPEAT: by default 0.1 each, see
-        `--engine.channel-weights`. No effect without a query, and with a bundle of an earlier version;
-        `coverage.missing_signals` then names SIGNAL_HISTORY.
+        CHANNEL_HISTORY, CHANNEL_ALSO_BOUGHT, CHANNEL_REPEAT and CHANNEL_USER_TOWER: by default 0.1
+        each, see `--engine.channel-weights`. No effect without a query, and with a bundle of an earlier
+        version; `coverage.missing_signals` then names SIGNAL_HISTORY.
         """
 
     @_builtins.property

@@ -7,7 +7,7 @@ from search.errors import UnknownItemsError
 from search.people.history import History
 from search.people.live import events_of
 from search.people.person import Recommending, Surface
-from search.people.weights import channel_weights
+from search.people.weights import USER_TOWER, channel_weights
 from search.pipeline.state import SearchState
 
 _TOGETHER = (Surface.BASKET, Surface.COMPLEMENTARY)
@@ -35,7 +35,11 @@ def meet_person(state: SearchState) -> None:
     with state.timer.step("history"):
         state.history = _history(state, recommending)
     if recommending is not None:
-        weights = channel_weights(recommending.surface, len(state.history.interests))
+        weights = channel_weights(
+            recommending.surface,
+            len(state.history.interests),
+            has_user_tower=USER_TOWER in state.snapshot.channels.personal,
+        )
         state.weights = replace(state.weights, channels=weights)
 
 

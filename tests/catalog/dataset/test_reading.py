@@ -210,6 +210,21 @@ def test_judgments_and_events_of_unknown_items_are_counted_and_left_out(dataset)
     assert "1 of 2 events, of 1 unknown item, left out" in event
 
 
+def test_events_of_the_future_are_counted_and_left_out(dataset):
+    """The clock of the reader is at 2024-01-30, 09:30, and clocks may be fast by a day."""
+    times = ["2224-01-31T00:00:00Z", "2024-01-31T09:30:00Z", "2024-01-31T09:30:01Z", "2024-01-01"]
+    events = [{"time": time, "item_id": "2", "type": "click"} for time in times]
+    events.append({"time": "2023-01-01", "item_id": "9", "type": "click"})
+    now = datetime.datetime(2024, 1, 30, 9, 30, tzinfo=datetime.UTC).timestamp()
+    found = read_dataset(dataset(events=events), clock=lambda: now)
+    assert [time.day for time in found.events["time"].to_pylist()] == [31, 1]
+    unknown, future = found.warnings
+    assert unknown.startswith("events.jsonl, line 5, column item_id: '9'")
+    assert future == (
+        "events.jsonl, line 1, column time: 2224-01-31 is in the future; 2 of 5 events left out"
+    )
+
+
 def test_identical_judgments_are_kept_once_and_counted(dataset):
     rows = [("saw", "1", 2.0), ("saw", "2", 1.0), ("saw", "1", 2.0), ("saw", "1", 2.0)]
     judgments = [{"query": q, "item_id": i, "grade": g} for q, i, g in rows]
