@@ -86,6 +86,7 @@ def flags(
             *("--pairs.batch", 4, "--towers-fit.evaluations", 1, "--rerank-fit.evaluations", 1),
             *("--reranker.max-query-tokens", 6, "--reranker.max-tokens", 32),
             *("--reranker.fusion", 8, "--guard.towers", "always", "--guard.reranker", "always"),
+            *("--calibration.pieces", 20, "--calibration.absent", 5),
             *(() if ALL else ("--candidates.unjudged", 0)),
         ]
 
