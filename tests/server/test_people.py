@@ -154,7 +154,7 @@ def test_events_name_the_recommendation_that_they_follow_from(people):
     surface = recommend_service_pb2.SURFACE_BASKET
     answers = [
         people.recommend(surface=surface, item_ids=[A], request_id="basket-1"),
-        people.similar_items(A, request_id="basket-1"),
+        people.recommend_similar(A, request_id="basket-1"),
         people.complementary_items([A], request_id="basket-1"),
     ]
     for answer in answers:
