@@ -288,7 +288,9 @@ def _without_blank_ids(events: pa.Table) -> pa.Table:
     return events
 
 
-def _not_after(latest: float, events: pa.Table, raw: RawTable, problems: Problems) -> pa.Array:
+def _not_after(
+    latest: float, events: pa.Table, raw: RawTable, problems: Problems
+) -> pa.ChunkedArray:
     """Return which events are not later than a time; add a warning about the others.
 
     One event of the next century would make all others too old to count.
@@ -312,7 +314,7 @@ def _not_after(latest: float, events: pa.Table, raw: RawTable, problems: Problem
 
 def _of_known_items(
     table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems
-) -> pa.Array:
+) -> pa.ChunkedArray:
     """Return which rows name an item; add a warning about the others."""
     known = pc.is_in(table["item_id"], value_set=items["item_id"])
     rows = true_rows(pc.invert(known))
