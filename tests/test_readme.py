@@ -28,6 +28,7 @@ from train.cli.commands import (
     ValidateConfig,
 )
 from train.cli.main import COMMANDS
+from train.evaluation.policy.evaluate import PolicyConfig
 from train.evaluation.recommend.evaluate import RecommendConfig
 from train.pipeline.options import FULL, TrainConfig
 
@@ -102,9 +103,10 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
     }
     of_events = {"export-events": ExportEventsConfig, "import-events": ImportEventsConfig}
     assert {*configs, "train"} == set(CONSOLE_COMMANDS)
-    if rest[:2] == ["--task", "recommend"]:
-        command, rest = "recommend", rest[2:]
-        configs["recommend"] = RecommendConfig
+    tasks: dict[str, type] = {"recommend": RecommendConfig, "policy": PolicyConfig}
+    if rest[:1] == ["--task"]:
+        command, rest = rest[1], rest[2:]
+        configs[command] = tasks[command]
     if command == "train":
         subcommand, rest = (
             (rest[0], rest[1:]) if rest[:1] and rest[0] in COMMANDS else ("all", rest)
@@ -181,6 +183,7 @@ def test_options_named_in_the_text_exist(
         ImportConfig,
         SyncConfig,
         RecommendConfig,
+        PolicyConfig,
     ):
         with pytest.raises(SystemExit):
             tyro.cli(config, args=["--help"])

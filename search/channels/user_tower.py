@@ -1,6 +1,6 @@
 """The channel of the user tower: the items that fit a history, as learned from next sessions."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -91,25 +91,36 @@ class UserTowerChannel:
                 f"the user tower reads vectors of width {self.config.text_dim}, and the index has "
                 f"vectors of width {dense.dim}; train again"
             )
-        own, rows = self.own, self.items.row_of[self.blocks.own]
-        changed = (rows != self.own_rows) & (rows >= 0)
-        if changed.any():
-            own = own.copy()
-            own[changed, : self.config.text_dim] = dense.vectors(rows[changed])
-        numbers = self.items.number_of[len(self.numbers) :].copy()
-        others = numbers < 0
+        if len(self.numbers):
+            return replace(self, dense=dense)
+        rows = self.items.row_of[self.blocks.own]
+        own, known = self.own.copy(), rows >= 0
+        own[known, : self.config.text_dim] = dense.vectors(rows[known])
+        filled = replace(self, own_rows=rows, own=own, dense=dense)
+        return filled._numbered(self.items.number_of, dense.vectors)
+
+    def _numbered(
+        self,
+        numbers: Int32[np.ndarray, " added"],
+        vectors: Callable[[Int32[np.ndarray, " rows"]], Float32[np.ndarray, "rows text"]],
+    ) -> "UserTowerChannel":
+        """Return the channel with further rows.
+
+        Args:
+            numbers: The number of the item in each further row; -1 for an item that is new to the
+                tower.
+            vectors: Returns the text vectors of some of the further rows, counted from 0.
+        """
+        new = np.flatnonzero(numbers < 0).astype(np.int32)
         first = len(self.blocks) + len(self.near)
-        numbers[others] = np.arange(first, first + np.count_nonzero(others))
-        new = np.flatnonzero(others).astype(np.int32) + np.int32(len(self.numbers))
-        near, weights = neighbours(dense.vectors(new), own[:, : self.config.text_dim])
+        numbers = numbers.copy()
+        numbers[new] = np.arange(first, first + len(new))
+        near, weights = neighbours(vectors(new), self.own[:, : self.config.text_dim])
         return replace(
             self,
             numbers=np.concatenate([self.numbers, numbers]),
             near=np.concatenate([self.near, near]),
             weights=np.concatenate([self.weights, weights]),
-            own_rows=rows,
-            own=own,
-            dense=dense,
         )
 
     def writer(self, *_: object) -> MemoryWriter:
@@ -117,8 +128,15 @@ class UserTowerChannel:
         return MemoryWriter(self)
 
     def extended(self, added: AddedRows) -> "UserTowerChannel":
-        """Return the channel with more rows, which `over` fills; see `Channel.extended`."""
-        return replace(self, items=self.items.extended(added))
+        """Return the channel with more rows; a new item takes the blocks of similar items."""
+        items = self.items.extended(added)
+        rows, own = items.row_of[self.blocks.own], self.own
+        moved = rows >= added.first
+        if moved.any():
+            own = own.copy()
+            own[moved, : self.config.text_dim] = added.vectors[rows[moved] - added.first]
+        channel = replace(self, items=items, own_rows=rows, own=own)
+        return channel._numbered(items.number_of[added.first :], lambda new: added.vectors[new])
 
     def user(self, history: History, context: Mapping[str, str]) -> UserInput | None:
         """Return a person as an input of the tower; None without events that the tower reads."""

@@ -142,7 +142,7 @@ class History:
     @property
     def counts(self) -> Bool[np.ndarray, " events"]:
         """Which events say that the person wants something."""
-        return np.asarray((_WEIGHTS[self.types] > 0) & ~self._taken_back)
+        return np.asarray((_WEIGHTS[self.types] > 0) & ~self.taken_back)
 
     @cached_property
     def taken_back(self) -> Bool[np.ndarray, " events"]:

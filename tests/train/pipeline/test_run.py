@@ -10,8 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
+from behaviour.histories import PastEvent
 from bert.numerics import Numerics
 from bert.tokens import Tokenizer
 from catalog.dataset.reading import read_dataset
@@ -23,6 +25,7 @@ from search.bundle import Manifest, golden, verify
 from search.bundle.building import open_held_out
 from search.config import EngineConfig
 from search.engine import Engine
+from search.people.person import Person, Recommending, Surface
 from search.request import DENSE, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.timing import eventually
 from tests.tiny import tiny_items
@@ -87,6 +90,22 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     # No step is unfinished.
     assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour", "people"}
     assert not list((built / "bundle").rglob("step.json"))
+
+
+def test_a_user_tower_is_in_the_bundle_and_recommends(built, demo, flags, tmp_path):
+    assert "user_tower" not in Manifest.read(built / "bundle").channels  # too few users
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    sizes = ("--people.residual-dim", "4", "--people.actions.steps", "1", "--people.dev-days", "0")
+    more = flags(demo, out, "--people.min-users", "1", *sizes, "--people.batches.max-events", "8")
+    assert main(["people", *more]) == 0
+    assert main(["bundle", *more]) == 0
+    assert "people/blocks.npz" in Manifest.read(out / "bundle").files
+    engine = Engine.load(out / "bundle", FLOAT32)
+    bought = read_dataset(demo).events.filter(pc.field("type") == "purchase")["item_id"][0].as_py()
+    person = Person(history=(PastEvent(0, 0, "purchase", bought, None, None),))
+    found = engine.search(SearchRequest(recommending=Recommending(Surface.HOME), person=person))
+    assert any("user_tower" in hit.channel_ranks for hit in found.hits)
 
 
 def test_what_is_trained_beats_what_it_started_from(built):
