@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from base.errors import RequestError, check_count, check_range, check_text
-from catalog.events import EVENT_FIELDS, EVENT_TYPES, MAX_EARLY_SECONDS
+from catalog.events import EVENT_FIELDS, EVENT_TYPES, MAX_EARLY_SECONDS, OPTIONAL_IDS
 
 MAX_EVENTS = 1_000  # largest number of events of one call
 MAX_CONTEXT_ENTRIES = 32
@@ -43,8 +43,8 @@ class Event:
     promotion_id: str | None = None  # of the promotion that showed the item
 
     def __post_init__(self) -> None:
-        """Turn blank ids of people into None, and purchases of less than nothing into returns."""
-        for name in ("user_id", "session_id"):
+        """Turn blank ids into None, and purchases of less than nothing into returns."""
+        for name in OPTIONAL_IDS:
             value = getattr(self, name)
             if value is not None and not value.strip():
                 object.__setattr__(self, name, None)

@@ -56,3 +56,5 @@ EVENT_FIELDS = (
     EventField("propensity", float, minimum=MIN_PROPENSITY, maximum=1.0),
     EventField("promotion_id", str, max_characters=64),  # of the promotion that showed the item
 )
+# The ids that an event may lack. A blank id is no id: its events have nothing in common.
+OPTIONAL_IDS = ("user_id", "session_id", "request_id", "bundle_id", "promotion_id")

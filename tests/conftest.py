@@ -139,7 +139,7 @@ def tower_bundle(people_bundle: Path, tmp_path_factory: pytest.TempPathFactory) 
     from tests import shoppers
 
     directory = tmp_path_factory.mktemp("tower") / "bundle"
-    shoppers.write_tower_bundle(directory, people_bundle, shoppers.purchases())
+    shoppers.write_tower_bundle(directory, people_bundle)
     return directory
 
 

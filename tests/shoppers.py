@@ -97,12 +97,17 @@ def write_people_bundle(
     tiny.write_manifest(directory, choose_numerics(), names)
 
 
-def write_tower_bundle(directory: Path, people_bundle: Path, rows: Sequence[Any]) -> None:
-    """Write the people bundle with a user tower that has factors of EASE and first weights."""
+def write_tower_bundle(directory: Path, people_bundle: Path) -> None:
+    """Write the people bundle with a user tower that has factors of EASE and first weights.
+
+    The tower knows the purchases of `purchases`, and that others bought one item each. Nobody
+    bought the item B.
+    """
     shutil.copytree(people_bundle, directory)
     store = ItemStore.read(directory / bundle.ITEMS)
     text = open_vectors(directory / bundle.INDEX)[:]
-    past = Interactions.of_events(table(rows), list(store.ids))
+    others = [purchase(f"other-{item_id}", item_id) for item_id in store.ids if item_id != B]
+    past = Interactions.of_events(table([*purchases(), *others]), list(store.ids))
     residuals = fit_residuals(past, end_of(past), 4, ResidualConfig(penalty=1.0), seed=0)
     config = HistoryConfig(*text.shape, 4, 2, read_types=("purchase",))
     tower = HistoryTower(config, rngs=nnx.Rngs(0))

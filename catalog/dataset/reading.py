@@ -26,7 +26,7 @@ from catalog.dataset.validation import (
     true_rows,
 )
 from catalog.equal_rows import first_of_equals
-from catalog.events import MAX_EARLY_SECONDS
+from catalog.events import MAX_EARLY_SECONDS, OPTIONAL_IDS
 from catalog.item_text import normalise_query
 from catalog.schema import EVENTS, ITEMS, NUMBER, SCHEMAS, TIME, DatasetInfo, Schema
 
@@ -275,13 +275,13 @@ def _complete(raw: RawTable) -> pa.Table:
     others = [name for name in raw.table.column_names if name not in columns]
     table = pa.table(columns | {name: raw.table[name] for name in others})
     if raw.schema is EVENTS:
-        table = _without_blank_people(table)
+        table = _without_blank_ids(table)
     return complete_categories(table) if raw.schema is ITEMS else table
 
 
-def _without_blank_people(events: pa.Table) -> pa.Table:
-    """Turn blank ids of users and sessions into nulls: these events are not those of one person."""
-    for name in ("user_id", "session_id"):
+def _without_blank_ids(events: pa.Table) -> pa.Table:
+    """Turn blank ids into nulls."""
+    for name in OPTIONAL_IDS:
         blank = pc.equal(pc.utf8_trim_whitespace(events[name]), "")
         ids = pc.if_else(blank, pa.scalar(None, events[name].type), events[name])
         events = events.set_column(events.schema.get_field_index(name), name, ids)

@@ -107,7 +107,7 @@ def build_user_tower(
     config: PeopleConfig,
     setup: TrainingSetup,
 ) -> dict[str, Any]:
-    """Train the user tower, and write it to a directory with the sales of all items.
+    """Train the user tower, and write it to a directory with the blocks of the items.
 
     The tower learns from what users do after their first session. With too few users who have two
     sessions, nothing is trained or written. A tower that is no better on the last `dev_days` than
@@ -144,7 +144,10 @@ def is_better(report: Mapping[str, Any]) -> bool:
 
 
 def save_user_tower(encoder: UserEncoder, tower: HistoryTower, now: int, directory: Path) -> None:
-    """Write a tower, and the blocks of the items at a time, to an existing directory."""
+    """Write a tower, and the blocks of the items at a time, to an existing directory.
+
+    The blocks have the residuals, so the file of the tower has none.
+    """
     nothing = jnp.zeros((0, tower.config.residual_dim))
     small = HistoryTower(replace(tower.config, items=0), rngs=nnx.Rngs(0))
     state: Any = nnx.state(tower)

@@ -27,13 +27,13 @@ class ExplorationConfig:
     """Options of `python -m bench.quality.exploration`."""
 
     runs: int = 50  # number of logs from which the target is estimated
-    logged_searches: int = 4_000  # number of searches of each log
+    logged_searches: int = 8_000  # number of searches of each log
     logged_share: float = 0.2  # share of positions that explore in the logs
-    queries: int = 20  # number of queries with a new item
+    queries: int = 10  # number of queries with a new item
     searches: int = 3_000  # number of searches of each query with a new item
     share: float = 0.02  # share of positions that explore to find new items
     seeds: int = 3  # number of simulations of each kind
-    counted_searches: int = 20_000  # number of searches that the counters count
+    counted_searches: int = 60_000  # number of searches that the counters count
 
 
 def main(config: ExplorationConfig) -> None:
@@ -103,7 +103,7 @@ def _change(runs: list[Finding], plain: list[Finding]) -> Interval:
 
 
 def _print_counting(config: ExplorationConfig) -> None:
-    demo = DemoSearches.make(1, queries=40)
+    demo = DemoSearches.make(1, queries=30)
     corrected, raw, difference = correlations(demo, searches=config.counted_searches, seed=0)
     _say(
         f"counters: rank correlation with the truth {_interval(corrected)} corrected, "

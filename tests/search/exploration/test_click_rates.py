@@ -11,7 +11,7 @@ def clicks(numbers, examined, mean=0.1) -> Clicks:
 
 
 def test_before_clicks_the_rate_is_in_proportion_to_the_prediction():
-    alpha, beta = posterior(np.array([0.2, 0.6]), clicks([0, 0], [0, 0]), strength=20)
+    alpha, beta = posterior(np.array([0.2, 0.6]), clicks([0, 0], [0, 0]), strength=20.0)
     assert alpha / (alpha + beta) == pytest.approx([0.05, 0.15])
     assert alpha + beta == pytest.approx([20, 20])
 
@@ -19,7 +19,7 @@ def test_before_clicks_the_rate_is_in_proportion_to_the_prediction():
 def test_the_scale_of_the_predictions_follows_from_all_clicks():
     # 60 clicks where the predictions add up to 100 + 20 · 0.5: a prediction of 0.5 is a rate of
     # (60 + 2) / (100 + 10) / 2.
-    alpha, beta = posterior(np.array([0.5, 0.5]), clicks([60, 0], [200, 0]), strength=20)
+    alpha, beta = posterior(np.array([0.5, 0.5]), clicks([60, 0], [200, 0]), strength=20.0)
     assert alpha[1] / (alpha[1] + beta[1]) == pytest.approx(62 / 110 / 2)
     assert (alpha + beta).tolist() == pytest.approx([220, 20])
 

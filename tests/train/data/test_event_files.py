@@ -58,21 +58,21 @@ def test_joined_sessions_have_their_user_and_opted_out_users_are_nobody(tmp_path
     assert [(r["user_id"], r["session_id"]) for r in rows] == [("u", "s"), (None, None)]
 
 
-def test_blank_ids_of_people_are_missing_in_a_dataset_and_in_an_import(tmp_path: Path):
+def test_blank_ids_are_missing_in_a_dataset_and_in_an_import(tmp_path: Path):
     data = tmp_path / "data"
     data.mkdir()
     (data / "items.csv").write_text("item_id,title\nlamp,A lamp\n")
-    row = '{"time": "2024-01-31", "item_id": "lamp", "type": "view"'
+    row = '{"time": "2024-01-31", "item_id": "lamp", "type": "view", "request_id": ""'
     (data / "events.jsonl").write_text(
         f'{row}, "user_id": "", "session_id": "s"}}\n{row}, "user_id": "u", "session_id": " "}}\n'
     )
-    people = [(None, "s"), ("u", None)]
+    ids = [(None, "s", None), ("u", None, None)]
     rows = read_dataset(data).events.to_pylist()
-    assert [(row["user_id"], row["session_id"]) for row in rows] == people
+    assert [(row["user_id"], row["session_id"], row["request_id"]) for row in rows] == ids
     import_events(data / "events.jsonl", tmp_path / "state")
     with EventLog.open(tmp_path / "state") as log:
         events = [stored.event for stored in log.events()]
-    assert [(each.user_id, each.session_id) for each in events] == people
+    assert [(each.user_id, each.session_id, each.request_id) for each in events] == ids
 
 
 def test_rows_without_an_id_get_one_that_the_next_import_gives_again(tmp_path: Path):
