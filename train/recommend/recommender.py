@@ -46,8 +46,7 @@ class Choice:
     def ranked(self) -> Bool[np.ndarray, " groups"]:
         """Whether the ranker is better than the blend, for each group.
 
-        The first group has no events, so the ranker knows no more than the blend. On Online Retail,
-        in the window before 2011-08-10, the blend alone was better.
+        The first group has no events, so the ranker knows no more than the blend, and is not used.
         """
         return np.asarray((self.ranker > self.blend) & (np.arange(len(GROUPS)) > 0))
 
