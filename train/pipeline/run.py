@@ -57,6 +57,7 @@ from train.pipeline.steps import TrainingStep, sole_writer
 from train.pipeline.towers import IN_BATCH_LOSS, fit_towers, train_towers
 from train.pipeline.vocabulary import keep_rows
 from train.pipeline.weights import queries_of
+from train.recommend.windows import RecommenderConfig
 from train.step_inputs import deciding
 
 logger = logging.getLogger(__name__)
@@ -140,7 +141,9 @@ class TrainingRun(TrainingInputs):
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
-        behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
+        behaviour = self._step(
+            "behaviour", self._behaviour, index.digest, config.behaviour, RecommenderConfig()
+        )
         people = self._step(
             "people",
             self._people,
