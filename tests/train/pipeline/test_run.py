@@ -80,7 +80,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built, demo):
     dataset = read_dataset(demo)
     judged = judged_pairs(dataset, ItemStore(dataset.items))
     assert manifest.reports["towers"]["events"]["weight"] == UNSURE_WEIGHT
-    assert manifest.reports["mine"]["queries"] > len(judged.queries)
+    assert manifest.reports["towers"]["pairs"] > judged.only("train").relevant.sum()
     index = built / "bundle" / "index"
     tuned, measured = open_queries(index), open_held_out(index)
     assert len(measured)
