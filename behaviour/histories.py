@@ -138,6 +138,8 @@ class _Latest:
         else:
             at = bisect_right(before, past)
             after = (*before[:at], past, *before[at:])
+        if before:
+            self._people.move_to_end(key)
         self._set(key, after)
 
     def pop(self, key: str) -> tuple[PastEvent, ...]:
@@ -157,7 +159,6 @@ class _Latest:
         self._count += len(events) - len(self._people.get(key, ()))
         if events:
             self._people[key] = events
-            self._people.move_to_end(key)
         else:
             self._people.pop(key, None)
         while self._count > self._max_events:

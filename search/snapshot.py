@@ -26,6 +26,7 @@ from search.feature_source import FeatureSource
 from search.identifiers.matching import CodeMatch, find_codes
 from search.identifiers.table import Identifiers
 from search.ranking.popularity import Popularity
+from search.recommending.learned import Learned
 from search.result import Hit, ItemList, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
@@ -53,6 +54,7 @@ class Snapshot:
         suggestions: The suggestions of the bundle; None in bundles without suggestions.
         curations: The curations of the bundle and live curations. `understanding` has their
             synonyms.
+        learned: The recommender of the bundle; None in bundles without one.
     """
 
     catalogue: Catalogue
@@ -64,6 +66,7 @@ class Snapshot:
     sample: Float32[np.ndarray, "sample dim"]
     suggestions: SuggestionIndex | None = None
     curations: Curations = NO_CURATIONS
+    learned: Learned | None = None
 
     @classmethod
     def open(
@@ -102,6 +105,7 @@ class Snapshot:
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
             SuggestionIndex.open(suggestions, len(catalogue)) if suggestions.is_dir() else None,
             curations,
+            Learned.open(directory, source.channels, catalogue),
         )
 
     def changed(
@@ -114,6 +118,9 @@ class Snapshot:
             channels: The new channels; None keeps the present channels.
             added: The items that are in the new catalogue only.
         """
+        learned = self.learned
+        if learned is not None and channels is not None:
+            learned = learned.over(channels, catalogue)
         channels = channels or self.channels
         return replace(
             self,
@@ -125,6 +132,7 @@ class Snapshot:
                 self.understanding.extended(added, catalogue.roles) if added else self.understanding
             ),
             identifiers=Identifiers.of(catalogue, self.identifiers),
+            learned=learned,
         )
 
     def curated(self, curations: Curations) -> "Snapshot":

@@ -32,6 +32,7 @@ from towers.vectors import open_vectors
 from train.people.residuals import ResidualConfig, fit_residuals
 from train.people.training import end_of, save_user_tower
 from train.pipeline.behaviour import BehaviourConfig, fit_behaviour
+from train.recommend.windows import RecommenderConfig
 
 A, B, C = "Ch-65-voltix", "Ch-65-ampere", "Ca-2-voltix"
 POPULAR = "Ca-10-ohm & co"  # most shoppers buy it alone
@@ -74,7 +75,13 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=EVENTS.arrow)
 
 
-def write_people_bundle(directory: Path, tiny_bundle: Path, rows: Sequence[Any]) -> None:
+def write_people_bundle(
+    directory: Path,
+    tiny_bundle: Path,
+    rows: Sequence[Any],
+    config: BehaviourConfig | None = None,
+    recommender: RecommenderConfig | None = None,
+) -> None:
     """Write the tiny bundle with the counts of some events."""
     shutil.copytree(tiny_bundle, directory)
     (directory / bundle.BEHAVIOUR).mkdir()
@@ -83,7 +90,8 @@ def write_people_bundle(directory: Path, tiny_bundle: Path, rows: Sequence[Any])
         table(rows),
         ItemStore.read(directory / bundle.ITEMS),
         open_vectors(directory / bundle.INDEX),
-        BehaviourConfig(min_segment_events=10),
+        config or BehaviourConfig(min_segment_events=10),
+        recommender,
     )
     names = tuple(channel.name for channel in CHANNELS if channel.name != USER_TOWER)
     tiny.write_manifest(directory, choose_numerics(), names)

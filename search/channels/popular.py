@@ -98,6 +98,20 @@ class PopularChannel:
             counts = (terms * counts + shares[rows]) / (terms + 1)
         return np.asarray(counts, np.float32)
 
+    def shares_here(self, query: Query) -> Float32[np.ndarray, " rows"] | None:
+        """Return each row's shares in the segments of the context and in the server's own events.
+
+        The result is the sum of these shares; None if there are neither segments nor events.
+        """
+        segments = self.counts.segments(query.context)
+        if not segments and query.trends is None:
+            return None
+        values = self.counts.values[[self.counts.rows[name] for name in segments]].sum(axis=0)
+        shares = self.items.by_row(values, np.arange(len(self.ratings), dtype=np.int32))
+        if query.trends is not None:
+            shares[query.trends.rows] += query.trends.shares
+        return shares
+
     def causes(self, query: Query, row: int) -> Interests:
         """Return nothing: every history gets the same items."""
         del query, row

@@ -12,13 +12,27 @@ from base.errors import InputError
 from catalog.catalogue import Catalogue
 from catalog.events import EVENT_TYPES
 from search import bundle as bundle_files
-from search.channels.base import AddedRows, Allowed, ChannelHits, MemoryWriter, Query
+from search.channels.base import (
+    AddedRows,
+    Allowed,
+    ChannelHits,
+    MemoryWriter,
+    Query,
+    UserVector,
+)
 from search.channels.dense import DenseChannel
 from search.channels.model_items import ModelItems
 from search.people.history import NO_HISTORY, History, Interests
 from search.people.reasons import ReasonKind
 from search.people.weights import USER_TOWER
-from towers.history.blocks import NEIGHBOURS, ItemBlocks, neighbours, weighted_mean
+from towers.history.blocks import (
+    NEIGHBOURS,
+    NEW_BIAS,
+    ItemBlocks,
+    is_new,
+    neighbours,
+    weighted_sum,
+)
 from towers.history.forward import MAX_EVENTS, UserInput
 from towers.history.model import HistoryConfig
 from towers.history.saving import read_history_config
@@ -30,9 +44,9 @@ class UserTowerChannel:
 
     The vectors have a text block, and a block of the residual and of the moment. The few thousand
     items with a block of their own are compared with the whole vector. The vector index finds the
-    other items by the text block alone. Each of them is then scored with the weighted mean of the
-    blocks of similar items. A score is 0 for the mean of the items with a block of their own, and 1
-    for the best of them.
+    other items by the text block alone. Each of them is then scored with the blocks of similar
+    items, see `ItemBlocks`. A score is 0 for the median of the items with a block of their own, and
+    1 for the best of them.
 
     Attributes:
         config: The configuration of the tower.
@@ -43,7 +57,7 @@ class UserTowerChannel:
         near: The own blocks that are near each of the other items, as in `ItemBlocks`.
         weights: The weight of each of these own blocks.
         own_rows: Row of each item with a block of its own; -1 if the catalogue lacks the item.
-        own: Text vector and block of these items.
+        own_text: Text vector of these items.
         dense: The channel that has the text vectors.
     """
 
@@ -54,7 +68,7 @@ class UserTowerChannel:
     near: Int32[np.ndarray, "others neighbours"]
     weights: Float32[np.ndarray, "others neighbours"]
     own_rows: Int32[np.ndarray, " own"]
-    own: Float32[np.ndarray, "own dim"]
+    own_text: Float32[np.ndarray, "own text"]
     dense: DenseChannel | None = None
 
     name: ClassVar[str] = USER_TOWER
@@ -68,7 +82,6 @@ class UserTowerChannel:
         config = read_history_config(directory)
         items = ModelItems.open(directory, catalogue)
         blocks = ItemBlocks.open(directory, config, len(items))
-        text = np.zeros((len(blocks.own), config.text_dim), np.float32)
         return cls(
             config,
             items,
@@ -77,7 +90,7 @@ class UserTowerChannel:
             np.zeros((0, NEIGHBOURS), np.int32),
             np.zeros((0, NEIGHBOURS), np.float32),
             np.full(len(blocks.own), -1, np.int32),
-            np.concatenate([text, blocks.as_result], axis=1),
+            np.zeros((len(blocks.own), config.text_dim), np.float32),
         )
 
     def over(self, dense: DenseChannel) -> "UserTowerChannel":
@@ -94,9 +107,9 @@ class UserTowerChannel:
         if len(self.numbers):
             return replace(self, dense=dense)
         rows = self.items.row_of[self.blocks.own]
-        own, known = self.own.copy(), rows >= 0
-        own[known, : self.config.text_dim] = dense.vectors(rows[known])
-        filled = replace(self, own_rows=rows, own=own, dense=dense)
+        text, known = self.own_text.copy(), rows >= 0
+        text[known] = dense.vectors(rows[known])
+        filled = replace(self, own_rows=rows, own_text=text, dense=dense)
         return filled._numbered(self.items.number_of, dense.vectors)
 
     def _numbered(
@@ -115,7 +128,7 @@ class UserTowerChannel:
         first = len(self.blocks) + len(self.near)
         numbers = numbers.copy()
         numbers[new] = np.arange(first, first + len(new))
-        near, weights = neighbours(vectors(new), self.own[:, : self.config.text_dim])
+        near, weights = neighbours(vectors(new), self.own_text)
         return replace(
             self,
             numbers=np.concatenate([self.numbers, numbers]),
@@ -130,12 +143,12 @@ class UserTowerChannel:
     def extended(self, added: AddedRows) -> "UserTowerChannel":
         """Return the channel with more rows; a new item takes the blocks of similar items."""
         items = self.items.extended(added)
-        rows, own = items.row_of[self.blocks.own], self.own
+        rows, text = items.row_of[self.blocks.own], self.own_text
         moved = rows >= added.first
         if moved.any():
-            own = own.copy()
-            own[moved, : self.config.text_dim] = added.vectors[rows[moved] - added.first]
-        channel = replace(self, items=items, own_rows=rows, own=own)
+            text = text.copy()
+            text[moved] = added.vectors[rows[moved] - added.first]
+        channel = replace(self, items=items, own_rows=rows, own_text=text)
         return channel._numbered(items.number_of[added.first :], lambda new: added.vectors[new])
 
     def user(self, history: History, context: Mapping[str, str]) -> UserInput | None:
@@ -145,7 +158,7 @@ class UserTowerChannel:
         if not len(read):
             return None
         rows, width = history.rows[read], self.config.residual_dim
-        block = self._blocks(self.blocks.as_event, rows)
+        block = self._events(rows)
         return UserInput(
             self._dense.vectors(rows),
             block[:, :width],
@@ -155,16 +168,24 @@ class UserTowerChannel:
             context=context,
         )
 
+    def user_vector(self, vector: Float32[np.ndarray, " dim"], history: History) -> UserVector:
+        """Return what a query needs of a person, whose vector the tower made of the history."""
+        rows, width = history.interests.rows, self.config.text_dim
+        residual = self._events(rows)[:, : self.config.residual_dim]
+        interests = np.concatenate([self._dense.vectors(rows), residual], axis=1)
+        of_blocks = self.blocks.as_result @ vector[width:]
+        return UserVector(vector, self.own_text @ vector[:width] + of_blocks, of_blocks, interests)
+
     def search(self, query: Query, depth: int, allowed: Allowed = None) -> ChannelHits:
         """Return the `depth` best items; none without a user's vector."""
         if query.user is None:
             return ChannelHits(np.zeros(0, np.int32), np.zeros(0, np.float32))
-        of_own = self.own @ query.user
+        of_own = query.user.of_own
         found = self.own_rows >= 0
         if allowed is not None:
             found &= allowed[self.own_rows]
         rows, scores, plan = self.own_rows[found], of_own[found], ""
-        text = query.user[: self.config.text_dim]
+        text = query.user.vector[: self.config.text_dim]
         norm = np.float32(np.linalg.norm(text))
         others = np.ones(len(self.numbers), np.bool_) if allowed is None else allowed.copy()
         others[self.own_rows[self.own_rows >= 0]] = False
@@ -184,18 +205,19 @@ class UserTowerChannel:
         """Return the scores of items; 0 without a user's vector."""
         if query.user is None:
             return np.zeros(len(rows), np.float32)
-        return self._scaled(self._raw(query.user, rows), self.own @ query.user)
+        return self._scaled(self._raw(query.user, rows), query.user.of_own)
 
     def causes(self, query: Query, row: int) -> Interests:
         """Return the items of the history that speak most for an item."""
         interests = (query.history or NO_HISTORY).interests
-        width, item = self.config.residual_dim, np.array([row], np.int32)
-        [result] = self._blocks(self.blocks.as_result, item)
-        events = self._blocks(self.blocks.as_event, interests.rows)
-        [vector] = self._dense.vectors(item)
-        alike = self._dense.vectors(interests.rows) @ vector
-        bought = events[:, :width] @ result[:width]
-        return Interests.ranked(interests.rows, interests.weights * np.maximum(alike + bought, 0))
+        if query.user is None:
+            return Interests.ranked(interests.rows, np.zeros(len(interests), np.float32))
+        item = np.array([row], np.int32)
+        residual = weighted_sum(self.blocks.as_result, *self._near(item))
+        residual = residual[:, : self.config.residual_dim]
+        vector = np.concatenate([self._dense.vectors(item), residual], axis=1)[0]
+        fit = np.maximum(query.user.interests @ vector, 0)
+        return Interests.ranked(interests.rows, interests.weights * fit)
 
     def warm_up(self, depth: int) -> None:
         """Do nothing: the blocks are in memory, and the dense channel is warmed up by itself."""
@@ -205,30 +227,36 @@ class UserTowerChannel:
         assert self.dense is not None  # `Channels` calls `over`
         return self.dense
 
-    def _blocks(
-        self, own: Float32[np.ndarray, "own block"], rows: Int32[np.ndarray, " items"]
-    ) -> Float32[np.ndarray, "items block"]:
-        """Return the blocks of the items in some rows, as means of own blocks."""
+    def _near(
+        self, rows: Int32[np.ndarray, " items"]
+    ) -> tuple[Int32[np.ndarray, "items neighbours"], Float32[np.ndarray, "items neighbours"]]:
+        """Return the own blocks that the blocks of the items in some rows consist of."""
         numbers, known = self.numbers[rows], len(self.blocks)
         trained, other = np.minimum(numbers, known - 1), np.maximum(numbers - known, 0)
         near, weights = self.blocks.near[trained], self.blocks.weights[trained]
         is_other = numbers >= known
         near[is_other] = self.near[other[is_other]]
         weights[is_other] = self.weights[other[is_other]]
-        return weighted_mean(own, near, weights)
+        return near, weights
+
+    def _events(self, rows: Int32[np.ndarray, " items"]) -> Float32[np.ndarray, "items block"]:
+        """Return the blocks of the items in some rows as parts of a history."""
+        return weighted_sum(self.blocks.as_event, *self._near(rows))
 
     def _raw(
-        self, user: Float32[np.ndarray, " dim"], rows: Int32[np.ndarray, " items"]
+        self, user: UserVector, rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:
         """Return the inner products of a user's vector with the vectors of items."""
-        width = self.config.text_dim
-        of_text = self._dense.vectors(rows) @ user[:width]
-        return np.asarray(of_text + self._blocks(self.blocks.as_result, rows) @ user[width:])
+        near, weights = self._near(rows)
+        of_text = self._dense.vectors(rows) @ user.vector[: self.config.text_dim]
+        of_blocks = (weights * user.of_blocks[near]).sum(axis=1)
+        of_bias = np.float32(NEW_BIAS) * user.vector[-1] * is_new(weights)
+        return np.asarray(of_text + of_blocks + of_bias, np.float32)
 
     def _scaled(
         self, scores: Float32[np.ndarray, " items"], of_own: Float32[np.ndarray, " own"]
     ) -> Float32[np.ndarray, " items"]:
-        """Map inner products to [0, 1], by the mean and the best of the own items."""
-        mean, best = of_own.mean(), of_own.max()
-        shares = (scores - mean) / max(best - mean, np.float32(1e-6))
+        """Map inner products to [0, 1], by the median and the best of the own items."""
+        median, best = np.median(of_own), of_own.max()
+        shares = (scores - median) / max(best - median, np.float32(1e-6))
         return np.asarray(np.clip(shares, 0, 1), np.float32)

@@ -1,4 +1,8 @@
-"""Weights of the channels of recommendations, by surface and by what is known of the person."""
+"""Weights of the channels of recommendations, by surface and by what is known of the person.
+
+The home page uses the weights that the bundle's recommender has learned. These weights are for the
+other surfaces, and for bundles whose events are too few to learn from.
+"""
 
 from collections.abc import Mapping
 

@@ -39,10 +39,11 @@ class Recall:
     def __call__(self, state: SearchState) -> None:
         """Set the candidates or, when browsing, the ranking."""
         if state.request.recommending is not None:
-            query, wanted = recommendation_query(state, self._encoder.dim), 0
+            query = recommendation_query(state, self._encoder.dim)
             query = with_user(state, query, self._users)
             with state.timer.stage("recall") as stage:
                 candidates = recommended(state, query)
+                wanted = 0 if state.learned is None else state.learned.ranked
                 stage.candidates, stage.plan = len(candidates), candidates.plan
         elif state.interpretation is None:
             _browse(state)

@@ -16,6 +16,7 @@ from search.people.live import LivePeople
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.ranking.candidates import Candidates, ChannelScores, scores_at
 from search.ranking.weights import Weights
+from search.recommending.learned import LearnedList
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, Hit, SearchResult
 from search.rules import NO_RULES, NamedRules
@@ -41,8 +42,8 @@ class Depths:
     def of(cls, request: SearchRequest, config: EngineConfig, *, can_rerank: bool) -> "Depths":
         """Return the depths of a request. The engine's defaults replace depths that are not set."""
         recall, rerank, limit = request.recall_depth, request.rerank_depth, request.rerank_limit
-        if request.recommending is not None:  # the reranker needs a query
-            recall, rerank = RECOMMENDED, 0
+        if request.recommending is not None:  # its ranker needs no query, and no cross-encoder
+            return cls(RECOMMENDED, RECOMMENDED, MAX_DEPTH if limit is None else limit)
         if rerank is None:  # the scores of the reranker do not change an order that is asked for
             rerank = 0 if request.order_by else config.rerank_depth
         return cls(
@@ -144,6 +145,8 @@ class SearchState:
         matched: Number of items that pass the filter and are not excluded; None without a filter.
         rules: The resolved rules; None without rules.
         query: The query in the form that channels use; None when browsing. Set by `recall`.
+        learned: The candidates of the bundle's recommender, if it answers the request. Set by
+            `recall`.
         candidates: The candidates, pinned items first; None when browsing. Set by `recall`.
         recalled_rows: Rows that recall found, without pinned items that recall did not find.
         exact: Number of candidates after the pinned items that have a code of the query. Set by
@@ -193,6 +196,7 @@ class SearchState:
     curated: NamedRules | None = None
     rules: ActiveRules | None = None
     query: Query | None = None
+    learned: LearnedList | None = None
     candidates: Candidates | None = None
     recalled_rows: Int32[np.ndarray, " recalled"] = field(
         default_factory=lambda: np.zeros(0, np.int32)

@@ -67,6 +67,15 @@ def test_the_people_who_did_nothing_for_the_longest_time_are_forgotten():
     assert histories._others._count == 6
 
 
+def test_an_expiry_does_not_make_a_history_new():
+    histories = Histories(10, 10, 4)
+    histories.add(views("a", "x", "y", user_id="a"))
+    histories.add(views("b", "x", first=2, user_id="b"))
+    histories.expire(MICROSECONDS + 2)
+    histories.add(views("c", "x", "y", "z", user_id="c"))
+    assert [items(histories, person) for person in "abc"] == [[], ["x"], ["x", "y", "z"]]
+
+
 def test_views_do_not_push_out_purchases_and_returns():
     histories = Histories(3, 2, 100)
     for n, kind in enumerate(["purchase", "purchase", "return"]):

@@ -85,7 +85,9 @@ def flags(
             *("--towers.dim", 32, "--towers.max-query-tokens", 8, "--towers.max-item-tokens", 24),
             *("--pairs.batch", 4, "--towers-fit.evaluations", 1, "--rerank-fit.evaluations", 1),
             *("--reranker.max-query-tokens", 6, "--reranker.max-tokens", 32),
-            *("--reranker.fusion", 8, *(() if ALL else ("--candidates.unjudged", 0))),
+            *("--reranker.fusion", 8, "--guard.towers", "always", "--guard.reranker", "always"),
+            *("--calibration.pieces", 20, "--calibration.absent", 5),
+            *(() if ALL else ("--candidates.unjudged", 0)),
         ]
 
     return make

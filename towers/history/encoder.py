@@ -9,7 +9,7 @@ from jaxtyping import Float32
 
 from base.errors import InputError
 from behaviour.interactions import Interactions
-from towers.history.blocks import ItemBlocks
+from towers.history.blocks import MAX_OWN, ItemBlocks
 from towers.history.forward import MAX_EVENTS, UserForward, UserInput
 from towers.history.model import HistoryTower
 from towers.history.moment import MomentFeatures
@@ -23,7 +23,7 @@ class UserEncoder:
     def __init__(
         self, tower: HistoryTower, text: Float32[np.ndarray, "items text"], moments: MomentFeatures
     ) -> None:
-        """Find the neighbours of items without a residual; compile nothing yet.
+        """Compile nothing yet.
 
         Args:
             tower: The tower; row i of its residuals belongs to row i of `text`.
@@ -43,11 +43,8 @@ class UserEncoder:
         graph = nnx.graphdef(tower)
         self._users = UserForward(tower)
         self._moment = jax.jit(lambda state, x: nnx.merge(graph, state).moment_block(x))
-        residuals = [np.asarray(tower.item_residual[...]), np.asarray(tower.event_residual[...])]
-        own = np.flatnonzero(np.any([x.any(axis=1) for x in residuals], axis=0)).astype(np.int32)
-        self._residuals = [residual[own] for residual in residuals]
-        nothing = np.zeros((len(own), 0), np.float32)
-        self._near = ItemBlocks.of(own, nothing, nothing, text)
+        self._residuals = [np.asarray(x[...]) for x in (tower.item_residual, tower.event_residual)]
+        self._near: tuple[int, ItemBlocks] | None = None
         self._at: tuple[int, ItemBlocks] | None = None
         self.update(tower)
 
@@ -60,7 +57,8 @@ class UserEncoder:
     def blocks(self, now: int) -> ItemBlocks:
         """Return the blocks of all items at a time, in seconds since 1970."""
         if self._at is None or self._at[0] != now:
-            own = self._near.own
+            near = self._neighbours(now)
+            own = near.own
             features = self._moments.features(now, own)
             padded = np.zeros((-(-len(own) // _ITEMS) * _ITEMS, features.shape[1]), np.float32)
             padded[: len(own)] = features
@@ -70,9 +68,19 @@ class UserEncoder:
             ]
             width = self._users.config.moment_dim + 1
             moment = np.concatenate([np.zeros((0, width), np.float32), *parts])[: len(own)]
-            result, event = (np.concatenate([x, moment], axis=1) for x in self._residuals)
-            self._at = now, self._near.filled(result, event)
+            result, event = (np.concatenate([x[own], moment], axis=1) for x in self._residuals)
+            self._at = now, near.filled(result, event)
         return self._at[1]
+
+    def _neighbours(self, now: int) -> ItemBlocks:
+        """Return empty blocks: the most frequent items of a time have blocks of their own."""
+        if self._near is None or self._near[0] != now:
+            sales = self._moments.sales(now)
+            own = np.argsort(-sales, kind="stable")[: min(MAX_OWN, np.count_nonzero(sales))]
+            own = np.sort(own).astype(np.int32)
+            nothing = np.zeros((len(own), 0), np.float32)
+            self._near = now, ItemBlocks.of(own, nothing, nothing, self._text)
+        return self._near[1]
 
     def item_vectors(self, now: int) -> Float32[np.ndarray, "items dim"]:
         """Return the vectors of all items at a time: text, residual and moment."""

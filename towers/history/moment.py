@@ -81,6 +81,11 @@ class MomentFeatures:
         counts = np.searchsorted(self._keys, rows.astype(np.int64) * self._span + offset)
         return np.asarray(counts, np.int64)
 
+    def sales(self, now: int) -> Int64[np.ndarray, " items"]:
+        """Return the number of events of each item before a time, in seconds since 1970."""
+        ends = self._before(now, np.arange(len(self.prices)))
+        return np.asarray(ends - self.starts[:-1], np.int64)
+
     def features(
         self,
         now: int,

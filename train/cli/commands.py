@@ -14,7 +14,7 @@ from search.curation.table import Curations
 from search.engine import Engine
 from search.request import SearchRequest
 from train.data.event_files import export_events, import_events
-from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.evaluate import collect_runs, evaluate, print_report, write_report
 from train.evaluation.guard import lines_of
 from train.evaluation.policy.evaluate import (
     PolicyConfig,
@@ -28,6 +28,7 @@ from train.evaluation.recommend.evaluate import (
     print_reports,
     write_reports,
 )
+from train.evaluation.report import Report
 from train.loop.fit import FitConfig
 from train.people.peer import UserTowerPeer
 from train.people.training import PEOPLE_FIT, PeopleConfig
@@ -36,8 +37,11 @@ from train.pipeline.inputs import dataset_directory
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.run import TrainingRun
 from train.pipeline.texts import catalogue_of
+from train.report.page import DevRuns, write_page
 
 logger = logging.getLogger(__name__)
+
+_REPORT_QUERIES = 200  # maximum number of `dev` queries in the report of a run
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,7 @@ def train_all(config: TrainConfig) -> None:
         or not pc.any(pc.equal(dataset.judgments["split"], "test")).as_py()
     ):
         logger.info("no test judgments: nothing to evaluate")
+        write_report_page(pipeline, bundle, None)
         return
     report = evaluate(
         Engine.load(bundle, EngineConfig(numerics=config.numerics)),
@@ -99,6 +104,24 @@ def train_all(config: TrainConfig) -> None:
     print_report(report)
     write_report(report, config.out / "evaluation.json")
     record_metrics(bundle, report.to_json())
+    write_report_page(pipeline, bundle, report)
+
+
+def write_report_page(pipeline: TrainingRun, bundle: Path, test: Report | None) -> None:
+    """Write the page `report.html` of a run, with rankings of up to 200 `dev` queries."""
+    engine = Engine.load(bundle, EngineConfig(numerics=pipeline.config.numerics), replay=False)
+    queries = pipeline.judged("dev")
+    queries = queries[:: -(-len(queries) // _REPORT_QUERIES) or 1]
+    path = pipeline.config.out / "report.html"
+    write_page(
+        path,
+        engine.manifest,
+        pipeline.dataset,
+        pipeline.data_directory,
+        dev=DevRuns(queries, collect_runs(engine, queries)) if queries else None,
+        test=test,
+    )
+    logger.info("report: path=%s", path)
 
 
 def evaluate_bundle(config: EvaluateConfig) -> None:

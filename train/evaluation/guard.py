@@ -86,5 +86,6 @@ def described(difference: Interval) -> str:
 
 def lines_of(reports: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return the lines of all decisions in the reports of a bundle."""
-    lines = [report["guard"]["line"] for report in reports.values() if "guard" in report]
+    decisions = (report.get(name) for report in reports.values() for name in ("events", "guard"))
+    lines = [each["line"] for each in decisions if isinstance(each, Mapping) and "line" in each]
     return [*lines, reports["weights"]["line"]]

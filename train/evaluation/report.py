@@ -46,8 +46,7 @@ _PAIRS = (
     ("dense", RANDOM),
     ("rerank", RANDOM),
 )
-_METRICS = ("ndcg@10", "recall@100", "mrr", "ndcg@10_judged")
-_TITLES = {
+METRIC_TITLES = {
     "ndcg@10": "nDCG@10",
     "recall@100": "Recall@100",
     "mrr": "MRR",
@@ -179,14 +178,14 @@ def make_report(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, R
         without_relevant=sum(not query.relevant for query in queries),
         without_gain=sum(not any(query.gains.values()) for query in queries),
         systems={
-            system: {name: bootstrap(metrics[name]) for name in _METRICS if name in metrics}
+            system: {name: bootstrap(metrics[name]) for name in METRIC_TITLES if name in metrics}
             for system, metrics in values.items()
         },
         differences=tuple(
             Difference(a, b, metric, bootstrap(values[a][metric] - values[b][metric]))
             for a, b in _PAIRS
             if a in values and b in values
-            for metric in _METRICS
+            for metric in METRIC_TITLES
             if metric in values[a] and metric in values[b]
         ),
     )
@@ -205,10 +204,10 @@ def metrics_table(report: Report) -> Table:
         ),
     )
     table.add_column("system", no_wrap=True)
-    for metric in _METRICS:
-        table.add_column(_TITLES[metric], justify="right")
+    for title in METRIC_TITLES.values():
+        table.add_column(title, justify="right")
     for system, metrics in report.systems.items():
-        cells = (_cell(metrics[name], "") if name in metrics else "" for name in _METRICS)
+        cells = (_cell(metrics[name], "") if name in metrics else "" for name in METRIC_TITLES)
         table.add_row(system, *cells)
     return table
 
@@ -229,7 +228,7 @@ def differences_table(report: Report) -> Table:
     for difference in report.differences:
         table.add_row(
             f"{difference.a} - {difference.b}",
-            _TITLES[difference.metric],
+            METRIC_TITLES[difference.metric],
             _cell(difference.interval, "+"),
             difference.interval.verdict,
         )

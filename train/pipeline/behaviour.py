@@ -22,11 +22,15 @@ from behaviour.models.cooccurrence import CooccurrenceConfig, fit_cooccurrence
 from behaviour.models.ease import EaseConfig, fit_ease
 from behaviour.models.item_to_item import HistoryDecay, ItemToItem
 from catalog.store import ItemStore
+from rerank.recommend.recommender import save_recommenders
 from search.channels.also_bought import BY_BASKET, BY_PERSON
 from search.channels.model_items import write_item_ids
 from search.channels.popular_counts import PopularCounts, segment
 from search.channels.similarity import Similarity
+from search.recommending.learned import RECOMMENDER
 from towers.vectors import Vectors
+from train.recommend.fits import Fits
+from train.recommend.windows import Catalogue, RecommenderConfig, known_lists
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +52,10 @@ class BehaviourConfig:
     max_ease_items: int = 8_000
     ease_penalty: float = 100.0  # weight of the squared weights in the loss of EASE
     neighbours: int = 500  # number of weights that are kept per item
+    # fewest lists of people with a history to learn the order of the home page from; with fewer,
+    # fixed weights order it
+    min_lists: int = 1_000
+    max_recommender_items: int = 100_000  # with more items, fixed weights order the home page, too
     # a segment, such as a country, is counted if it has at least this number of events
     min_segment_events: int = 500
     # largest number of segments; those with the most events are counted. The counts of a segment
@@ -79,6 +87,7 @@ def fit_behaviour(
     store: ItemStore,
     vectors: Vectors,
     config: BehaviourConfig,
+    recommender: RecommenderConfig | None = None,
 ) -> Mapping[str, Any]:
     """Count the events of people, and write the counts.
 
@@ -88,6 +97,7 @@ def fit_behaviour(
         store: The items.
         vectors: The unit vectors of the items.
         config: How events are counted.
+        recommender: How the order of the home page is learned; None for the defaults.
 
     Returns:
         The report: the number of events, and the kind of model.
@@ -117,6 +127,10 @@ def fit_behaviour(
     by_basket.save(directory / BY_BASKET)
     counts = _popular(counted, store, config)
     counts.write(directory)
+    if past is not None:
+        report["home"] = _learn_home(
+            directory, past, now, store, vectors, config, recommender or RecommenderConfig()
+        )
     return {**report, "segments": len(counts.rows)}
 
 
@@ -161,6 +175,30 @@ def _by_person(past: Interactions, now: int, config: BehaviourConfig) -> tuple[s
         config.ease_penalty, half_life, HistoryDecay(), config.max_ease_items, neighbours
     )
     return "ease", fit_ease(past, now, ease)
+
+
+def _learn_home(
+    directory: Path,
+    past: Interactions,
+    now: int,
+    store: ItemStore,
+    vectors: Vectors,
+    config: BehaviourConfig,
+    recommender: RecommenderConfig,
+) -> str:
+    """Fit what orders the home page, if there is enough to learn from; return what was chosen."""
+    if len(store) > config.max_recommender_items:
+        return f"fixed weights: more than {config.max_recommender_items:,} items"
+    lists = known_lists(past, now, recommender)
+    if lists < config.min_lists:
+        return f"fixed weights: {lists:,} lists to learn from are fewer than {config.min_lists:,}"
+    prices = store.number("price").astype(np.float32)
+    unit = vectors[np.arange(len(store))]
+    fits = Fits(past, Catalogue(prices, unit), recommender)
+    made = {kind: fits.recommender(now, 0, new_items=kind) for kind in (True, False)}
+    (directory / RECOMMENDER).mkdir()
+    save_recommenders(made, directory / RECOMMENDER)
+    return fits.choices[now, False].line()
 
 
 def _popular(events: pa.Table | None, store: ItemStore, config: BehaviourConfig) -> PopularCounts:

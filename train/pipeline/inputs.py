@@ -23,6 +23,7 @@ from train.data.relevance import Relevance, relevance_of
 from train.data.vectors import item_texts
 from train.loop.initial_weights import InitialWeights
 from train.pipeline.options import DEMO, TrainConfig
+from train.pipeline.steps import report_of
 from train.pipeline.vocabulary import model_texts, prune
 
 logger = logging.getLogger(__name__)
@@ -47,11 +48,16 @@ class TrainingInputs:
 
     config: TrainConfig
 
+    @property
+    def data_directory(self) -> Path:
+        """The directory of the dataset."""
+        config = self.config
+        return dataset_directory(config.data, config.out, config.demo_seed)
+
     @cached_property
     def source_dataset(self) -> Dataset:
         """The validated dataset, without the writes of `--from-state`: the towers train on it."""
-        config = self.config
-        dataset = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
+        dataset = read_dataset(self.data_directory)
         for warning in dataset.warnings:
             logger.warning("warning: %s", warning)
         return dataset
@@ -64,11 +70,10 @@ class TrainingInputs:
     @cached_property
     def dataset(self) -> Dataset:
         """The dataset with the writes of `--from-state`: every step after the towers uses it."""
-        config, source = self.config, self.source_dataset
+        source = self.source_dataset
         if self.log_replay is None:
             return source
-        directory = dataset_directory(config.data, config.out, config.demo_seed)
-        dataset = read_dataset(directory, change=self.log_replay.apply)
+        dataset = read_dataset(self.data_directory, change=self.log_replay.apply)
         for warning in dataset.warnings:
             if warning not in source.warnings:
                 logger.warning("warning: %s", warning)
@@ -81,8 +86,7 @@ class TrainingInputs:
         Raises:
             InputError: a line has no valid rule.
         """
-        config = self.config
-        directory = dataset_directory(config.data, config.out, config.demo_seed)
+        directory = self.data_directory
         Curations.read(directory)
         paths = [directory / name for name in (SYNONYMS_FILE, RULES_FILE)]
         return {path.name: read_text(path) for path in paths if path.is_file()}
@@ -100,7 +104,13 @@ class TrainingInputs:
     @cached_property
     def relevance(self) -> Relevance | None:
         """Graded pairs of `train` and `dev`; None without judgments and events."""
-        return relevance_of(self.dataset, self.store)
+        return relevance_of(self.dataset, self.store, self.event_weight)
+
+    @property
+    def event_weight(self) -> float:
+        """The weight of events beside judgments; 0 until the step `towers` has chosen one."""
+        events = report_of(self.config.out / "steps" / "towers").get("events", {})
+        return float(events.get("weight", 0.0))
 
     @cached_property
     def initial_weights(self) -> InitialWeights:

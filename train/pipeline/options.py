@@ -85,11 +85,11 @@ DEMO_PRESET = replace(
     evaluate_queries=60,
     towers=TowersConfig(max_query_tokens=16, max_item_tokens=32),
     pairs=PairsConfig(max_pairs=2560, dev_queries=60, dev_items=600, group=1),
-    towers_fit=FitConfig(learning_rate=5e-4, evaluations=1),
+    towers_fit=FitConfig(learning_rate=5e-4, evaluations=1, log_every=2),
     candidates=CandidatesConfig(max_queries=240),
     reranker=RerankerConfig(max_query_tokens=12, max_tokens=44),
     lists=ListsConfig(dev_queries=30),
-    rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1),
+    rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1, log_every=2),
     calibration=CalibrationConfig(train_queries=100, absent=50),
 )
 # The model reads about a hundred languages. Its own files do not name the prefixes that it was

@@ -8,6 +8,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
+
 from bert.compiled import enable_compilation_cache
 from bert.model import first_layers
 from catalog.catalogue import Catalogue
@@ -30,21 +33,31 @@ from towers.vectors import open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
-from train.data.relevance import outside_test, relevance_of
+from train.data.relevance import (
+    Relevance,
+    clicked_pairs,
+    judged_pairs,
+    outside_test,
+    relevance_of,
+)
 from train.data.vectors import item_texts, write_vectors
 from train.evaluation.guard import can_be_taken, untrained
+from train.evaluation.report import JudgedQuery
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
 from train.people.dataset import people_of
 from train.people.training import build_user_tower
 from train.pipeline.behaviour import events_before, fit_behaviour
 from train.pipeline.bundle import assemble
+from train.pipeline.event_weight import choose_event_weight
 from train.pipeline.inputs import NUMERICS_FILE, TrainingInputs
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
-from train.pipeline.towers import IN_BATCH_LOSS, train_towers
+from train.pipeline.towers import IN_BATCH_LOSS, fit_towers, train_towers
 from train.pipeline.vocabulary import keep_rows
 from train.pipeline.weights import queries_of
+from train.recommend.windows import RecommenderConfig
+from train.step_inputs import deciding
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +139,9 @@ class TrainingRun(TrainingInputs):
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
-        behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
+        behaviour = self._step(
+            "behaviour", self._behaviour, index.digest, config.behaviour, RecommenderConfig()
+        )
         people = self._step(
             "people",
             self._people,
@@ -137,7 +152,7 @@ class TrainingRun(TrainingInputs):
         return [towers, index, mined, rerank, suggest, behaviour, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
-        values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
+        values = [x if isinstance(x, str | dict) else deciding(x) for x in inputs]
         return TrainingStep(name, self._directory(name), {"inputs": values}, build)
 
     def _directory(self, name: str) -> Path:
@@ -158,10 +173,11 @@ class TrainingRun(TrainingInputs):
         if self.pruned is not None:
             for bert in filter(None, (towers.bert, towers.item_bert)):
                 keep_rows(bert, self.pruned[1])
-        relevance, texts = self.relevance, self.texts
-        if self.log_replay is not None:  # the towers do not train on the writes
-            store = ItemStore(self.source_dataset.items)
-            relevance, texts = relevance_of(self.source_dataset, store), item_texts(store)
+        # The towers do not train on the writes of `--from-state`.
+        dataset, store = self.source_dataset, ItemStore(self.source_dataset.items)
+        texts = item_texts(store)
+        events = self._choose_event_weight(towers, store, texts, unfinished)
+        relevance = relevance_of(dataset, store, events.get("weight", 0.0))
         train = relevance and relevance.only("train")
         if relevance is None or train is None or not train.relevant.any():
             logger.info("no training query has a relevant item: towers keep their weights")
@@ -171,7 +187,7 @@ class TrainingRun(TrainingInputs):
         if not can_be_taken(rule, dev_queries):
             save_towers(towers, directory)
             decision = untrained("towers", "the initial towers stay", dev_queries)
-            return {"pairs": 0, "guard": decision.to_json()}
+            return {"pairs": 0, "events": events, "guard": decision.to_json()}
         towers, report = train_towers(
             towers,
             self.tokenizer,
@@ -183,7 +199,31 @@ class TrainingRun(TrainingInputs):
             rule,
         )
         save_towers(towers, directory)
-        return report
+        return {**report, "events": events}
+
+    def _choose_event_weight(
+        self, towers: Towers, store: ItemStore, texts: Sequence[str], unfinished: Path
+    ) -> Mapping[str, Any]:
+        """Choose the weight of events beside judgments with short trainings of the towers."""
+        config, dataset = self.config, self.source_dataset
+        pairs = replace(config.pairs, max_pairs=3 * config.pairs.trial_pairs)
+
+        def trial(weight: float, relevance: Relevance) -> Float64[np.ndarray, "queries"]:
+            name = f"events-{weight:g}"
+            checkpoints = unfinished.with_name(f"{unfinished.name}-{name}")
+            setup = self._setup(name, config.towers_fit, checkpoints)
+            return fit_towers(
+                towers, self.tokenizer, self.numerics, relevance, texts, pairs, setup
+            ).dev
+
+        return choose_event_weight(
+            judged_pairs(dataset, store),
+            clicked_pairs(dataset, store),
+            trial,
+            pairs=pairs.trial_pairs,
+            fixed=pairs.event_weight,
+            seed=config.seed,
+        )
 
     def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
         encoder = self._encoder(self._trained_towers())
@@ -292,9 +332,7 @@ class TrainingRun(TrainingInputs):
             self.store,
             self.tokenizer,
             self.numerics,
-            judged={
-                split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
-            },
+            judged={split: self.judged(split) for split in ("train", "dev")},
             golden_queries=self._sample_queries(_GOLDEN),
             calibration=self.config.calibration,
             # The step `rerank` has compared a reranker with the earlier one that it replaces.
@@ -307,6 +345,10 @@ class TrainingRun(TrainingInputs):
             },
             state=None if self.log_replay is None else self.log_replay.state,
         )
+
+    def judged(self, split: str) -> list[JudgedQuery]:
+        """Return the queries of `train` or `dev` that have an item with a gain."""
+        return queries_of(self.relevance, self.store, split)
 
     def _encoded_queries(self, towers: Towers) -> list[Query]:
         """Return the judged queries with their vectors."""

@@ -44,6 +44,9 @@ class PairsConfig:
     dev_queries: int = 300  # number of `dev` queries, on which the best step is chosen
     # number of items to rank for each `dev` query: all judged items, and items drawn at random
     dev_items: int = 3000
+    # weight of events beside judgments; None chooses it on `dev`, and 0 leaves out events
+    event_weight: float | None = None
+    trial_pairs: int = 1000  # about the number of judged pairs in a training that compares weights
 
 
 class PairBatch(NamedTuple):
@@ -171,9 +174,9 @@ def train_towers(
     setup: TrainingSetup,
     rule: Rule = "always",
 ) -> tuple[Towers, dict[str, Any]]:
-    """Train towers on `train` queries, and return the weights with the best metric on `dev`.
+    """Train towers on `train` queries, and return them if `rule` allows it.
 
-    The initial towers are returned if `rule` does not allow the trained towers.
+    Otherwise, the initial towers are returned.
 
     Args:
         towers: The initial towers.
@@ -188,6 +191,35 @@ def train_towers(
 
     Returns:
         The towers, and a report: pairs, steps, the best `dev` metric, and the decision by `rule`.
+    """
+    trained = fit_towers(towers, tokenizer, numerics, relevance, texts, config, setup)
+    difference = bootstrap(trained.dev - trained.initial_dev)
+    decision = decide("towers", "the initial towers stay", rule, difference)
+    report = {**trained.report, "guard": decision.to_json()}
+    return (trained.towers if decision.taken else towers), report
+
+
+class TrainedTowers(NamedTuple):
+    """The result of a training: the parameters with the best mean `dev` metric."""
+
+    towers: Towers
+    dev: Float64[np.ndarray, "queries"]  # the `dev` metric of each query
+    initial_dev: Float64[np.ndarray, "queries"]  # the same for the initial towers
+    report: dict[str, Any]
+
+
+def fit_towers(
+    towers: Towers,
+    tokenizer: Tokenizer,
+    numerics: Numerics,
+    relevance: Relevance,
+    texts: Sequence[str],
+    config: PairsConfig,
+    setup: TrainingSetup,
+) -> TrainedTowers:
+    """Train towers on `train` queries, and return those with the best metric on `dev`.
+
+    The arguments are those of `train_towers`.
     """
     pairs = make_pairs(relevance.only("train"), tokenizer, towers.config, texts)
     if not len(pairs):
@@ -212,10 +244,8 @@ def train_towers(
         encoder=encoder_parameters(towers),
         evaluate=(lambda params: float(values(params).mean())) if len(dev.queries) else None,
     )
-    difference = values(best) - values(initial)
-    decision = decide("towers", "the initial towers stay", rule, bootstrap(difference))
-    report |= {"pairs": len(chosen), "truncated": pairs.truncated, "guard": decision.to_json()}
-    return build(best if decision.taken else initial), report
+    report |= {"pairs": len(chosen), "truncated": pairs.truncated}
+    return TrainedTowers(build(best), values(best), values(initial), report)
 
 
 def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:

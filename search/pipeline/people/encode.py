@@ -31,4 +31,4 @@ def with_user(state: SearchState, query: Query, users: UserForward | None) -> Qu
         state.timer.check()  # the deadline of the request itself
         state.degradations.append(Degradation.USER_SKIPPED)
         return query
-    return replace(query, user=vector)
+    return replace(query, user=channel.user_vector(vector, history))

@@ -48,7 +48,7 @@ def _explained(state: SearchState, hit: Hit, row: int, is_popular: bool) -> Hit:
     assert state.query is not None
     weights = state.weights.channels
     parts = {
-        name: weights[name] * hit.channel_scores.get(name, 0.0)
+        name: max(weights[name] * hit.channel_scores.get(name, 0.0), 0.0)
         for name in state.snapshot.channels.personal
         if weights.get(name)
     }

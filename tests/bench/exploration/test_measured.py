@@ -2,7 +2,6 @@
 
 import pytest
 
-from bench.quality.exploration.counting import correlations
 from bench.quality.exploration.finding import find
 from bench.quality.exploration.off_policy import coverage
 from bench.quality.exploration.shop import DemoSearches
@@ -20,21 +19,12 @@ def test_most_intervals_of_off_policy_estimates_have_the_true_value(demo):
     assert min(result.covered.values()) >= 8
 
 
-def test_thompson_sampling_finds_new_items_sooner_and_costs_few_purchases(demo):
-    def simulate(method: Method | None, *, planted: bool):
-        return find(demo, method, searches=1_000, share=0.02, seed=0, planted=planted)
-
-    plain = simulate(None, planted=True)
-    explored = simulate(Method.THOMPSON_SAMPLING, planted=True)
+def test_thompson_sampling_finds_new_items_in_half_the_impressions_and_costs_nothing(demo):
+    plain, explored = (
+        find(demo, method, searches=2_500, share=0.02, seed=0)
+        for method in (None, Method.THOMPSON_SAMPLING)
+    )
     assert plain.found <= 0.5
     assert explored.found >= 0.8
     assert explored.impressions.mean() <= 0.5 * plain.impressions.mean()
     assert explored.purchases >= plain.purchases
-    without = simulate(None, planted=False).purchases  # nothing to find: exploration only costs
-    assert simulate(Method.THOMPSON_SAMPLING, planted=False).purchases >= 0.98 * without
-
-
-def test_corrected_counters_order_items_nearer_to_the_truth(demo):
-    corrected, raw, difference = correlations(demo, searches=4_000, seed=0)
-    assert corrected.mean > raw.mean
-    assert difference.mean > 0

@@ -38,7 +38,8 @@ def query(*events: tuple[int, str], together: bool = False, **context: str) -> Q
     history = History(
         np.array([row for row, _ in events], np.int32),
         np.array([EVENT_TYPES.index(kind) for _, kind in events], np.int32),
-        np.zeros(len(events), np.float32),
+        np.zeros(len(events), np.int64),
+        0,
         np.zeros(0, np.int32),
         together,
     )

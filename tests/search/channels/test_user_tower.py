@@ -48,8 +48,11 @@ def query(engine: Engine, *events) -> Query:
     """Return the query of a person, as the pipeline makes it."""
     known = history(engine, *events)
     user = channel_of(engine).user(known, {})
-    vector = None if user is None else engine.models.users([user])[0]
-    return Query("", np.zeros(engine.dim, np.float32), history=known, user=vector)
+    asked = Query("", np.zeros(engine.dim, np.float32), history=known)
+    if user is None:
+        return asked
+    [vector] = engine.models.users([user])
+    return replace(asked, user=channel_of(engine).user_vector(vector, known))
 
 
 def recommended(engine: Engine, *events, **fields):
@@ -108,6 +111,7 @@ def test_without_a_vector_nothing_is_found(engine):
     asked = query(engine, past(A, "view"))
     assert not len(channel_of(engine).search(asked, 5).rows)
     assert not channel_of(engine).scores(asked, np.arange(3, dtype=np.int32)).any()
+    assert not len(channel_of(engine).causes(asked, 0))
 
 
 def test_a_recommendation_names_the_channel_and_its_reason(engine):
@@ -147,13 +151,16 @@ def test_a_new_item_is_found_by_its_text_at_once(tower_bundle, tmp_path):
     delta_index.show(10)
     asked, channel = query(engine, *BOUGHT), channel_of(engine)
     rows = np.array([engine.snapshot.catalogue.row("new")], np.int32)
-    [vector], own = channel._dense.vectors(rows), channel.own
-    width = len(vector)
-    weights = np.maximum(own[:, :width] @ vector, 0) ** 8
-    block = weights / weights.sum() @ own[:, width:]
-    products = own @ asked.user
-    expected = vector @ asked.user[:width] + block @ asked.user[width:] - products.mean()
-    expected = np.clip(expected / (products.max() - products.mean()), 0, 1)
+    [vector] = channel._dense.vectors(rows)
+    width, text, blocks = len(vector), channel.own_text, channel.blocks.as_result
+    weights = np.maximum(text @ vector, 0) ** 8
+    weights[np.argsort(weights)[:-20]] = 0  # only the 20 nearest items count
+    block = 0.6 * weights / weights.sum() @ blocks
+    block[-1] += 0.8
+    user = asked.user.vector
+    products = text @ user[:width] + blocks @ user[width:]
+    expected = vector @ user[:width] + block @ user[width:] - np.median(products)
+    expected = np.clip(expected / (products.max() - np.median(products)), 0, 1)
     np.testing.assert_allclose(channel.scores(asked, rows), expected, atol=1e-4)
     delta_index.apply([(2, Write("s", C, {"title": "Another thing"}, whole=False))])
     delta_index.show(10)
@@ -161,8 +168,8 @@ def test_a_new_item_is_found_by_its_text_at_once(tower_bundle, tmp_path):
     moved = engine.snapshot.catalogue.row(C)
     assert moved in channel.search(asked, 5).rows
     [vector] = channel._dense.vectors(np.array([moved], np.int32))
-    own = channel.own[np.flatnonzero(channel.own_rows == moved)[0]]
-    np.testing.assert_array_equal(own[: len(vector)], vector)
+    own = channel.own_text[np.flatnonzero(channel.own_rows == moved)[0]]
+    np.testing.assert_array_equal(own, vector)
     delta_index.close()
 
 

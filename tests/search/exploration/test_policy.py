@@ -28,7 +28,7 @@ def test_a_share_that_is_no_fraction_of_1_explores_less_often():
 
 @pytest.mark.parametrize("share", [1 / 3, 0.5, 1.0])
 def test_the_probabilities_are_those_of_simulated_lists(share):
-    block, draws = round(1 / share), 20_000
+    block, draws = round(1 / share), 5_000
     rng = np.random.default_rng(7)
     shown = Counter[tuple[int, int]]()
     propensity: dict[tuple[int, int], float] = {}

@@ -75,16 +75,14 @@ def test_only_the_last_columns_of_items_depend_on_the_time(encoder):
     assert (early[:, 11:] != late[:, 11:]).any()
 
 
-def test_an_item_without_a_residual_takes_the_blocks_of_similar_items():
-    tower = random_tower()
-    for residual in (tower.item_residual, tower.event_residual):
-        residual[...] = residual[...].at[3].set(0)
-    text = unit_vectors()
+def test_an_item_that_was_not_sold_before_the_time_takes_the_blocks_of_similar_items():
+    tower, text = random_tower(), unit_vectors()
     text[3] = text[0]
-    moments = MomentFeatures.of(bought(*EVENTS), text, np.full(4, np.nan, "f4"))
+    moments = MomentFeatures.of(bought(*EVENTS, (0, 3, 12)), text, np.full(4, np.nan, "f4"))
     items = UserEncoder(tower, text, moments).item_vectors(NOW)
     weights = np.maximum(text[3] @ text[:3].T, 0) ** 8
-    expected = weights / weights.sum() @ items[:3, 8:]
+    expected = 0.6 * weights / weights.sum() @ items[:3, 8:]
+    expected[-1] += 0.8
     np.testing.assert_allclose(items[3, 8:], expected, rtol=1e-5)
 
 

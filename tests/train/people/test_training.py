@@ -27,7 +27,7 @@ from train.people.next_actions import NextActionsConfig
 from train.people.peer import UserTowerPeer
 from train.people.residuals import ResidualConfig
 from train.people.training import PeopleConfig, build_user_tower, is_better, train_people
-from train.recommend.recommender import Catalogue
+from train.recommend.windows import Catalogue
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 
@@ -206,13 +206,13 @@ def test_an_item_that_never_sold_is_found_by_its_text(interactions, tmp_path):
 def test_the_user_tower_is_a_system_of_an_evaluation_and_reads_only_the_past(interactions):
     peer = UserTowerPeer(Catalogue(NO_PRICES, TEXT), CONFIG, FIT)
     case = window_case(interactions, at(45), 10, first_basket=True, new_items=True)
-    scores = peer(case, (), None, 0)["user_tower"](case)
+    scores = peer(case, None, None, 0)["user_tower"](case)
     assert scores.shape == (case.histories.users, ITEMS)
     ranks = TargetRanks.of(case.masked(scores), case.targets)
     shuffled = TargetRanks.of(case.masked(scores[:, ::-1].copy()), case.targets)
     assert np.nanmean(ndcg(ranks, 5)) > 2 * np.nanmean(ndcg(shuffled, 5))
-    assert peer(case, (), None, 0)["user_tower"](case).tolist() == scores.tolist()
+    assert peer(case, None, None, 0)["user_tower"](case).tolist() == scores.tolist()
     assert list(peer.trained) == [(at(45), 0)]
     without_text = UserTowerPeer(Catalogue(NO_PRICES), CONFIG, FIT)
     with pytest.raises(InputError, match="--user-tower needs text vectors"):
-        without_text(case, (), None, 0)
+        without_text(case, None, None, 0)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bert.numerics import Numerics
+from bert.params import WEIGHTS_FILE
 from search.bundle import Manifest
 from search.config import EngineConfig
 from search.engine import Engine
@@ -48,8 +49,13 @@ def step_report(out: Path, step: str) -> dict:
     return json.loads((out / "steps" / step / "step.json").read_text())["report"]
 
 
-def models(bundle: Path) -> dict:
-    return Manifest.read(bundle).files_of("towers", "rerank")
+def train_both_stages(arguments: list[str]) -> None:
+    for step in ("towers", "index", "mine", "rerank"):
+        assert main([step, *arguments]) == 0
+
+
+def weights(directory: Path) -> list[bytes]:
+    return [(directory / name / WEIGHTS_FILE).read_bytes() for name in ("towers", "rerank")]
 
 
 def test_a_model_is_taken_if_it_is_surely_better_or_if_the_rule_says_always():
@@ -89,11 +95,8 @@ def test_with_two_queries_the_models_of_an_earlier_bundle_stay(
     tiny_bundle, dataset, flags, tmp_path
 ):
     data, out = dataset(items=ITEMS, judgments=judged(1, 1)), tmp_path / "out"
-    for step in ("towers", "index", "mine", "rerank"):
-        assert main([step, *flags(data, out, *GUARDED, init=tiny_bundle)]) == 0
-    for name in ("towers", "rerank"):
-        weights = (tiny_bundle / name / "model.safetensors").read_bytes()
-        assert (out / "steps" / name / "model.safetensors").read_bytes() == weights
+    train_both_stages(flags(data, out, *GUARDED, init=tiny_bundle))
+    assert weights(out / "steps") == weights(tiny_bundle)
     assert "the earlier one stays" in step_report(out, "rerank")["guard"]["line"]
 
 
@@ -103,8 +106,8 @@ def test_judgments_without_worth_change_no_model_of_an_earlier_bundle(
     data, out = dataset(items=ITEMS, judgments=judged(32, 40)), tmp_path / "out"
     short = ("--towers-fit.epochs", "2", "--rerank-fit.epochs", "1", "--pairs.dev-queries", "40")
     more = (*short, "--lists.dev-queries", "40", *GUARDED)
-    assert main(flags(data, out, *more, init=tiny_bundle)) == 0
-    assert models(out / "bundle") == models(tiny_bundle)
+    train_both_stages(flags(data, out, *more, init=tiny_bundle))
+    assert weights(out / "steps") == weights(tiny_bundle)
     for step in ("towers", "rerank"):
         report = step_report(out, step)
         assert report["step"] > 0

@@ -1,5 +1,6 @@
 """`python -m train`, from a dataset directory to a bundle."""
 
+import html
 import json
 import random
 import shutil
@@ -34,9 +35,12 @@ from towers.index import open_queries
 from towers.saving import load_towers
 from towers.vectors import Bfloat16Vectors, open_vectors
 from train.cli.main import main
+from train.data.relevance import judged_pairs, relevance_of
 from train.data.vectors import write_vectors
 from train.evaluation.evaluate import collect_runs, evaluate
+from train.evaluation.guard import lines_of
 from train.evaluation.report import judged_queries
+from train.pipeline.event_weight import UNSURE_WEIGHT
 from train.pipeline.run import TrainingRun
 from train.pipeline.steps import TrainingStep
 from train.pipeline.towers import IN_BATCH_LOSS
@@ -64,7 +68,7 @@ def report(out: Path, step: str) -> dict:
     return json.loads((out / "steps" / step / "step.json").read_text())["report"]
 
 
-def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
+def test_a_run_leaves_a_sound_bundle_and_its_figures(built, demo):
     manifest = verify(built / "bundle")
     assert manifest.built_from["dataset"] == "demo"
     assert manifest.built_from["config"]["towers"]["dim"] == 32
@@ -72,6 +76,11 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.reports["behaviour"]["events"] > 0
     assert {"also_bought", "history", "popular", "repeat"} < set(manifest.channels)
     assert "behaviour/also_bought.npz" in manifest.files
+    # The `dev` queries are too few to choose a weight of events, so both kinds of pairs are used.
+    dataset = read_dataset(demo)
+    judged = judged_pairs(dataset, ItemStore(dataset.items))
+    assert manifest.reports["towers"]["events"]["weight"] == UNSURE_WEIGHT
+    assert manifest.reports["mine"]["queries"] > len(judged.queries)
     index = built / "bundle" / "index"
     tuned, measured = open_queries(index), open_held_out(index)
     assert len(measured)
@@ -86,6 +95,12 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert {"bm25.run", "dense.run", "rerank.run", "rerank_judged.run"} <= {
         path.name for path in (built / "runs").iterdir()
     }
+    page = (built / "report.html").read_text()
+    for line in lines_of(manifest.reports):
+        assert html.escape(line) in page
+    assert page.count("<svg") >= 4  # the loss and the `dev` metric of towers and reranker
+    assert "Figures on dev" in page
+    assert "Figures on test" in page
     names = {path.name for path in (built / "steps").iterdir()}
     # No step is unfinished.
     assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour", "people"}
@@ -123,7 +138,9 @@ def test_a_second_run_finds_everything_up_to_date(built, demo, flags, capfd):
     assert main(["bundle", *flags(demo, built)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")} == before
     assert "up to date: step=bundle" in capfd.readouterr().err
-    assert main(["rerank", *flags(demo, built)]) == 0
+    # Settings that have no effect on the results do not start a step anew.
+    no_effect = ("--towers-fit.log-every", "7", "--rerank-fit.checkpoint-every", "50")
+    assert main(["rerank", *flags(demo, built, *no_effect)]) == 0
     assert "up to date: step=rerank" in capfd.readouterr().err
 
 
@@ -259,9 +276,10 @@ def test_nothing_that_learns_sees_test_queries(demo, flags, tmp_path):
     assert tested
     from train.pipeline.options import TrainConfig
 
-    seen = TrainingRun(TrainConfig(data=str(demo), out=tmp_path)).relevance
-    assert set(seen.splits) == {"train", "dev"}
-    assert not set(seen.queries) & tested
+    run = TrainingRun(TrainConfig(data=str(demo), out=tmp_path))
+    for seen in (run.relevance, relevance_of(dataset, run.store, event_weight=1.0)):
+        assert set(seen.splits) == {"train", "dev"}
+        assert not set(seen.queries) & tested
 
 
 def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags, tmp_path):

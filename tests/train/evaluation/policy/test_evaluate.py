@@ -9,6 +9,9 @@ from rich.console import Console
 
 from base.errors import InputError
 from catalog.schema import EVENTS
+from search.engine import Engine
+from search.request import SearchRequest
+from train.cli.main import main
 from train.evaluation.policy.evaluate import (
     PolicyConfig,
     evaluate_policy,
@@ -86,3 +89,21 @@ def test_the_report_has_the_estimates_and_the_warning(tmp_path):
 def test_the_number_of_positions_has_limits():
     with pytest.raises(InputError, match="--positions 0: give 1 to 100"):
         PolicyConfig("data", positions=0)
+
+
+def test_the_command_evaluates_the_lists_of_a_bundle(dataset, tiny_bundle, tmp_path, capsys):
+    found = Engine.load(tiny_bundle).search(SearchRequest("usb c charger", page_size=2)).hits
+    first, second = (hit.item_id for hit in found)
+    rows = [
+        event("impression", "1", first, 1, query="usb c charger"),
+        event("impression", "1", second, 2, query="usb c charger"),
+        event("purchase", "1", second, 2, query="usb c charger", propensity=None),
+    ]
+    events = [{**row, "time": "2024-01-31T12:00:00Z"} for row in rows]
+    data = dataset(items=[{"item_id": i, "title": i} for i in (first, second)], events=events)
+    report = tmp_path / "report.json"
+    arguments = ["evaluate", "--task", "policy", "--data", data, "--bundle", tiny_bundle]
+    arguments += ["--positions", "2", "--outcome", "purchase", "--json", report]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert "purchase events per search, from 1 searches" in capsys.readouterr().out
+    assert json.loads(report.read_text())["ips"]["mean"] == pytest.approx(1 / 0.5)
