@@ -32,6 +32,7 @@ from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
 from search.pipeline.steps import Pipeline
 from search.profile import profile
+from search.questions import questions
 from search.ranking.weights import RECALL_WEIGHT, Weights, check_weights, parse_channel_weights
 from search.request import (
     BatchGetItemsRequest,
@@ -39,6 +40,7 @@ from search.request import (
     GetItemRequest,
     ListItemsRequest,
     ProfileRequest,
+    QuestionsRequest,
     RerankRequest,
     RetrieveRequest,
     SearchRequest,
@@ -51,6 +53,7 @@ from search.result import (
     ItemList,
     Lookup,
     PersonProfile,
+    Questions,
     SearchResult,
     Suggestions,
 )
@@ -346,6 +349,10 @@ class Engine:
         """Return what is believed of a person; see `search.profile`."""
         now = self._now(request.person)
         return profile(self.snapshot, request, people, now, self._timer(None))
+
+    def questions(self, request: QuestionsRequest) -> Questions:
+        """Return preference questions for a new person; see `search.questions`."""
+        return questions(self.snapshot, request, self._timer(request.deadline))
 
     def _understood(self, query: str, kinds: Understanding, snapshot: Snapshot) -> Interpretation:
         """Interpret a query of a call that has no switches."""
