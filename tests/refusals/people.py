@@ -37,7 +37,7 @@ def person_refusals() -> Iterator[Refusal]:
             Person(**{name: long}),
             context_pb2.Person(**{name: long}),
         )
-    event = PastEvent(PRESENT, 0, "view", "a", None, None)
+    event = PastEvent(PRESENT, 0, "view", "a")
     view = context_pb2.PastEvent(item_id="a", type=event_pb2.EVENT_TYPE_VIEW)
     yield from refusal(
         "person.history: has 1,001 entries; give at most 1,000",
