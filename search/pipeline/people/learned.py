@@ -67,7 +67,7 @@ def learned_scores(state: SearchState) -> RerankScores:
     assert state.candidates is not None
     learned, first = state.learned, slice(state.rerank_target)
     rows = state.candidates.rows[first]
-    scores = learned.recommender.rank(learned.candidates)[0]
+    scores = learned.recommender.rank(learned.candidates.first(learned.ranked))[0]
     known = dict(zip(learned.rows.tolist(), scores.tolist(), strict=False))
     logits = np.array([known.get(row, 0.0) for row in rows.tolist()], np.float32)
     of_channels = state.candidates.channel_scores.items()

@@ -81,7 +81,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built, demo):
     dataset = read_dataset(demo)
     judged = judged_pairs(dataset, ItemStore(dataset.items))
     assert manifest.reports["towers"]["events"]["weight"] == UNSURE_WEIGHT
-    assert manifest.reports["mine"]["queries"] > len(judged.queries)
+    assert manifest.reports["towers"]["pairs"] > judged.only("train").relevant.sum()
     index = built / "bundle" / "index"
     tuned, measured = open_queries(index), open_held_out(index)
     assert len(measured)
@@ -119,7 +119,7 @@ def test_a_user_tower_is_in_the_bundle_and_recommends(built, demo, flags, tmp_pa
     assert "people/blocks.npz" in Manifest.read(out / "bundle").files
     engine = Engine.load(out / "bundle", FLOAT32)
     bought = read_dataset(demo).events.filter(pc.field("type") == "purchase")["item_id"][0].as_py()
-    person = Person(history=(PastEvent(0, 0, "purchase", bought, None, None),))
+    person = Person(history=(PastEvent(0, 0, "purchase", bought),))
     found = engine.search(SearchRequest(recommending=Recommending(Surface.HOME), person=person))
     assert any("user_tower" in hit.channel_ranks for hit in found.hits)
 
