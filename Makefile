@@ -21,7 +21,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-e
 # variable set, Python would not store the result, and every process would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint docs protos check-protos baseline client env lock bench clean
+.PHONY: help demo test lint docs protos check-protos baseline client package env lock bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -30,7 +30,7 @@ demo: $(VENV)/.runtime  ## train both stages on a generated store, evaluate, ser
 	PYTHON=$(BIN)/python OUT=$(OUT) docs/demo.sh
 
 test: $(VENV)/.dev  ## run the tests (ARGS: more pytest arguments; JOBS=0: no parallel tests)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff check
@@ -56,14 +56,19 @@ baseline: $(VENV)/.dev  ## save the current protos as the baseline of the compat
 client: $(VENV)/.tools  ## build the wheel of the Python client, without the models, in dist/
 	cd protos && $(abspath $(BIN))/python -m hatchling build -t wheel -d $(CURDIR)/dist
 
+package: $(VENV)/.dev  ## build wheel and sdist, install them in new environments, and run the program
+	VENV=$(VENV) .ci/package
+
 env: $(VENV)/.dev  ## create the development environment in VENV (.venv)
 
 lock: $(VENV)/.tools  ## pin the dependencies in pyproject.toml (LOCK_FLAGS=--upgrade: newest versions)
 	printf 'uv\nhatchling>=1.27\n' | $(COMPILE) - -o requirements-tools.txt
-	$(COMPILE) pyproject.toml -o requirements.txt
-	$(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
-	$(COMPILE) pyproject.toml --extra otel -c requirements-dev.txt -o requirements-otel.txt
-	$(COMPILE) pyproject.toml --extra docs -c requirements-dev.txt -o requirements-docs.txt
+	$(COMPILE) pyproject.toml --extra train -o requirements.txt
+	$(COMPILE) pyproject.toml --extra train --extra dev -c requirements.txt -o requirements-dev.txt
+	$(COMPILE) pyproject.toml --extra serve --extra otel -c requirements-dev.txt \
+		-o requirements-serve.txt
+	$(COMPILE) pyproject.toml --extra train --extra docs -c requirements-dev.txt \
+		-o requirements-docs.txt
 
 bench: $(BENCH_VENV)/.peers  ## compare speed with other libraries (needs SHORTLIST_DATA; ARGS: see python -m bench --help)
 	$(BENCH_VENV)/bin/python -m bench $(ARGS)

@@ -15,7 +15,8 @@ class CounterConfig:
     # an item; so a rate from few impressions is near the mean
     smoothing: float = 20.0
     max_items: int = 500_000  # largest number of items with counters, about 400 bytes each
-    max_pairs: int = 500_000  # largest number of pairs of a query and an item with counters
+    # largest number of pairs of a query and an item with counters, about 600 bytes each
+    max_pairs: int = 500_000
     max_people: int = 500_000  # largest number of users and anonymous sessions with counters
 
 
@@ -25,9 +26,11 @@ class FeedbackConfig:
 
     # events older than this number of days are removed; 0 keeps all events
     retention_days: float = 0.0
-    history_events: int = 200  # number of the latest events of a person that a history has
-    # largest number of events in all histories, about 200 bytes each; the histories of people who
-    # did nothing for the longest time are left out
+    # number of the latest events of a person that a history has besides purchases and returns
+    history_events: int = 200
+    history_purchases: int = 500  # number of the latest purchases and returns that a history has
+    # largest number of events in all histories, about 200 bytes each, and largest number of
+    # purchases and returns; the events of people who did nothing for the longest time are left out
     max_history_events: int = 2_000_000
     # pause between two transactions, because a few large transactions cost less than many small
     gather_seconds: float = 0.005
@@ -35,6 +38,7 @@ class FeedbackConfig:
     queued_events: int = 50_000  # maximum number of events that wait for a transaction
     # pause between two estimates of how many shoppers look at each position
     refresh_seconds: float = 60.0
+    popular_seconds: float = 1.0  # pause between two counts of which items are popular now
     counters: CounterConfig = field(default_factory=CounterConfig)
 
     def __post_init__(self) -> None:
@@ -43,13 +47,15 @@ class FeedbackConfig:
         Raises:
             InputError: a value is too small.
         """
-        for name in ("history_events", "max_history_events", "transaction_events", "queued_events"):
+        for name in (
+            *("history_events", "history_purchases", "max_history_events"),
+            *("transaction_events", "queued_events"),
+        ):
             self._require(name, getattr(self, name), getattr(self, name) >= 1, "1 or more")
         for name in ("retention_days", "gather_seconds"):
             self._require(name, getattr(self, name), getattr(self, name) >= 0, "0 or more")
-        self._require(
-            "refresh_seconds", self.refresh_seconds, self.refresh_seconds > 0, "more than 0"
-        )
+        for name in ("refresh_seconds", "popular_seconds"):
+            self._require(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         counters = self.counters
         for name in ("max_items", "max_pairs", "max_people"):
             value = getattr(counters, name)

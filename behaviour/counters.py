@@ -18,6 +18,9 @@ impressions_uk. Two steps alternate until theta stays the same:
     a_u = clicks_u / Σ_k theta_k · impressions_uk
     theta_k = (clicks_k + prior · theta0_k) / (Σ_u a_u · impressions_uk + prior)
 
+Both sums of theta_k are over the same pairs. A click counts only at positions at which the pair was
+shown, because some callers record clicks without impressions.
+
 The prior of theta_k is a gamma distribution around theta0_k = 1 / k (Joachims et al., WSDM 2017).
 theta_1 is 1.
 
@@ -27,7 +30,7 @@ the rate over all items. The rate of a query and an item is smoothed towards the
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -49,6 +52,7 @@ _IMPRESSION, _CLICK = _TYPES["impression"], _TYPES["click"]
 _FIRST = len(EVENT_TYPES)  # column of impressions without a position; then positions 1, 2, …
 _LATER = _FIRST + POSITIONS + 1  # column of impressions at later positions
 _COLUMNS = _LATER + 1
+_PLACES = _COLUMNS - _FIRST  # pairs also have the clicks at each of these places
 # theta of each column of impressions before clicks are known; 1 for impressions without a position
 _PRIOR = np.array([1.0, *(1 / np.arange(1.0, POSITIONS + 2))])
 _PRIOR_CLICKS = 10.0  # weight of the prior of theta, in expected clicks at theta = 1
@@ -57,6 +61,14 @@ _CLOSE = 1e-5  # largest change of theta at which the alternation ends
 _LARGEST_EXPONENT = 200.0  # the landmark moves before weights exceed 2^200
 _AT_A_TIME = 256  # number of events that are added while readers wait
 _MOST_CLICKED = 100_000  # number of pairs from which theta is estimated
+
+# How much an event of each type says about popularity.
+_POPULARITY = np.array(
+    [
+        {"purchase": 1.0, "add_to_cart": 0.5, "click": 0.1, "view": 0.1}.get(name, 0.0)
+        for name in EVENT_TYPES
+    ]
+)
 
 _normalised = lru_cache(maxsize=10_000)(normalise_query)
 
@@ -75,7 +87,12 @@ class Counts:
 
 
 class Counters:
-    """The counters. One thread adds events; a short lock lets other threads read."""
+    """The counters. One thread adds events; a short lock lets other threads read.
+
+    Attributes:
+        popular: The items that were popular at the last `recount`, with their weighted counts, the
+            largest first.
+    """
 
     def __init__(
         self, config: CounterConfig | None = None, clock: Callable[[], float] = time.time
@@ -86,11 +103,11 @@ class Counters:
         self._half_life = self._config.half_life_days * DAY
         self._lock = threading.Lock()
         self._items = CounterTable(_COLUMNS, self._config.max_items)
-        self._pairs = CounterTable(_COLUMNS, self._config.max_pairs)
+        self._pairs = CounterTable(_COLUMNS + _PLACES, self._config.max_pairs)
         self._people = CounterTable(_FIRST, self._config.max_people)
         self._total = np.zeros(_COLUMNS)
-        self._clicks = np.zeros(_COLUMNS)  # clicks by position, in the columns of impressions
         self._theta = _PRIOR.copy()
+        self.popular: tuple[tuple[str, float], ...] = ()
         self._landmark = int(clock() * 1e6)
 
     def add(self, events: Sequence[StoredEvent]) -> None:
@@ -129,6 +146,12 @@ class Counters:
             types = self._people.of([person_key(user_id, session_id)])
         return Counts(types * self._decay(), np.zeros(1))
 
+    def total(self, outcome: str = "click") -> tuple[float, float]:
+        """Return the number of outcomes of all items, and of examinations."""
+        with self._lock:
+            total, theta = self._total * self._decay(), self._theta
+        return float(total[_TYPES[outcome]]), float(total[_FIRST:] @ theta)
+
     def rates(
         self, item_ids: Sequence[str], outcome: str = "click", query: str | None = None
     ) -> Float64[np.ndarray, " items"]:
@@ -139,29 +162,26 @@ class Counters:
             outcome: A type of event, such as "click" or "purchase".
             query: The query, for rates of the query with each item; None for rates of the items.
         """
-        with self._lock:
-            total, theta = self._total.copy(), self._theta
-        examined = total[_FIRST:] @ theta
-        mean = min(total[_TYPES[outcome]] / examined, 1.0) if examined > 0 else 0.0
+        outcomes, examined = self.total(outcome)
+        mean = min(outcomes / examined, 1.0) if examined > 0 else 0.0
         rates = self._smoothed(self.items(item_ids), outcome, np.full(len(item_ids), mean))
         if query is not None:
             rates = self._smoothed(self.pairs(query, item_ids), outcome, rates)
         return rates
 
-    def popular(self, weights: Mapping[str, float], limit: int) -> list[tuple[str, float]]:
-        """Return the items with the largest weighted sums of counts, best first.
-
-        Args:
-            weights: The weight of each type of event.
-            limit: Maximum number of items. Items with a sum of 0 or less are left out.
-        """
-        by_type = np.array([weights.get(name, 0.0) for name in EVENT_TYPES])
+    def recount(self, limit: int = 500) -> None:
+        """Set `popular` to the `limit` items with the largest weighted sums of counts above 0."""
         with self._lock:
-            sums = self._items.values[:, :_FIRST] @ by_type
-            best = np.argsort(-sums, kind="stable")[:limit]
-            keys = [str(self._items.keys[row]) for row in best.tolist()]
+            sums = self._items.values[:, :_FIRST] @ _POPULARITY
+            keys = list(self._items.keys)
+        best = np.flatnonzero(sums > 0)
+        if len(best) > limit:
+            best = best[np.argpartition(-sums[best], limit - 1)[:limit]]
+        best = best[np.lexsort((best, -sums[best]))]
         scores = (sums[best] * self._decay()).tolist()
-        return [(key, score) for key, score in zip(keys, scores, strict=True) if score > 0]
+        self.popular = tuple(
+            (str(keys[row]), score) for row, score in zip(best, scores, strict=True)
+        )
 
     @property
     def examination(self) -> Float64[np.ndarray, " positions"]:
@@ -179,11 +199,8 @@ class Counters:
                 order = np.argsort(-self._pairs.values[clicked, _CLICK], kind="stable")
                 clicked = clicked[order[:_MOST_CLICKED]]
             pairs = self._pairs.values[clicked]
-            clicks_at = self._clicks[_FIRST:].copy()
-        decay = self._decay()
-        self._theta = _estimate(
-            pairs[:, _FIRST:] * decay, pairs[:, _CLICK] * decay, clicks_at * decay, self._theta
-        )
+        pairs *= self._decay()
+        self._theta = _estimate(pairs[:, _FIRST:_COLUMNS], pairs[:, _COLUMNS:], self._theta)
 
     def _smoothed(
         self, counts: Counts, outcome: str, prior: Float64[np.ndarray, " rows"]
@@ -197,7 +214,7 @@ class Counters:
         with self._lock:
             numbers = table.of(keys)
         numbers *= self._decay()
-        return Counts(numbers[:, :_FIRST], numbers[:, _FIRST:] @ self._theta)
+        return Counts(numbers[:, :_FIRST], numbers[:, _FIRST:_COLUMNS] @ self._theta)
 
     def _decay(self) -> float:
         """Return the factor by which stored numbers count now."""
@@ -219,47 +236,45 @@ class Counters:
         weight, kind = 2.0**exponent, _TYPES[event.type]
         place = _FIRST if event.position is None else min(_FIRST + event.position, _LATER)
         columns = (kind, place) if kind == _IMPRESSION else (kind,)
+        of_pair = (kind, place + _PLACES) if kind == _CLICK else columns
         person = person_key(stored.user_id, event.session_id)
         put = CounterTable.add if add else CounterTable.subtract
         put(self._items, event.item_id, weight, *columns)
         shown = kind in (_IMPRESSION, _CLICK) and event.position is not None
         if event.query or shown:
-            put(self._pairs, (_normalised(event.query or ""), event.item_id), weight, *columns)
+            put(self._pairs, (_normalised(event.query or ""), event.item_id), weight, *of_pair)
         if person is not None:
             put(self._people, person, weight, kind)
         signed = weight if add else -weight
         for column in columns:
             self._total[column] = max(self._total[column] + signed, 0.0)
-        if kind == _CLICK:
-            self._clicks[place] = max(self._clicks[place] + signed, 0.0)
 
     def _move_landmark(self, to: int, exponent: float) -> None:
         factor = 2.0**-exponent
         for table in (self._items, self._pairs, self._people):
             table.scale(factor)
         self._total *= factor
-        self._clicks *= factor
         self._landmark = to
 
 
 def _estimate(
     impressions: Float64[np.ndarray, "pairs places"],
-    clicks: Float64[np.ndarray, " pairs"],
-    clicks_at: Float64[np.ndarray, " places"],
+    clicks: Float64[np.ndarray, "pairs places"],
     theta: Float64[np.ndarray, " places"],
 ) -> Float64[np.ndarray, " places"]:
     """Return theta of each place (without a position, 1, 2, …, later); see the module's formulas.
 
     Args:
         impressions: Impressions of each pair at each place.
-        clicks: Clicks of each pair.
-        clicks_at: Clicks at each place.
+        clicks: Clicks of each pair at each place.
         theta: The theta to start from.
     """
     known = impressions.sum(1) > 0
     impressions, clicks = impressions[known], clicks[known]
+    clicks = np.where(impressions > 0, clicks, 0)
+    clicks_of, clicks_at = clicks.sum(1), clicks.sum(0)
     for _ in range(_STEPS):
-        attractive = clicks / (impressions @ theta)
+        attractive = clicks_of / (impressions @ theta)
         expected = attractive @ impressions
         new = (clicks_at + _PRIOR_CLICKS * _PRIOR) / (expected + _PRIOR_CLICKS)
         new /= new[1]

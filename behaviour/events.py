@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from base.errors import RequestError, check_count, check_range, check_text
-from catalog.events import EVENT_FIELDS, EVENT_TYPES
+from catalog.events import EVENT_FIELDS, EVENT_TYPES, MAX_EARLY_SECONDS, OPTIONAL_IDS
 
 MAX_EVENTS = 1_000  # largest number of events of one call
 MAX_CONTEXT_ENTRIES = 32
 MAX_CONTEXT_CHARACTERS = 256  # of a name or a value of the context
 DAY = 86_400_000_000  # microseconds
-# Largest difference between the time of an event and now, for clocks of callers that are fast.
-MAX_EARLY = DAY
+MAX_EARLY = MAX_EARLY_SECONDS * 1_000_000  # microseconds
 
 _REQUIRED = frozenset({"event_id", *(f.name for f in EVENT_FIELDS if f.required)})
 _TEXTS = tuple(
@@ -41,13 +40,16 @@ class Event:
     propensity: float | None = None  # probability of being shown at this position
     price: float | None = None  # currency units
     quantity: float | None = None
+    promotion_id: str | None = None  # of the promotion that showed the item
 
     def __post_init__(self) -> None:
-        """Turn blank ids of people into None."""
-        for name in ("user_id", "session_id"):
+        """Turn blank ids into None, and purchases of less than nothing into returns."""
+        for name in OPTIONAL_IDS:
             value = getattr(self, name)
             if value is not None and not value.strip():
                 object.__setattr__(self, name, None)
+        if self.type == "purchase" and self.quantity is not None and self.quantity < 0:
+            object.__setattr__(self, "type", "return")
 
 
 def check_events(events: Sequence[Event], latest: int, path: str = "events") -> None:

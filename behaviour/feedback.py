@@ -2,6 +2,8 @@
 
 One thread writes. It adds each event to the counters and histories after the event is durable, and
 before the event is acknowledged. So a request that begins after the acknowledgement sees the event.
+Two more threads regularly compute what follows from all counters: what is popular, and how many
+shoppers look at each position.
 """
 
 import logging
@@ -13,6 +15,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
+from base.repeating import Repeating
 from behaviour.config import FeedbackConfig
 from behaviour.counters import Counters
 from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
@@ -20,6 +23,7 @@ from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
 from behaviour.log.format import without_person
 from behaviour.log.writer import Writer
+from behaviour.spending import Spending
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ class Feedback:
         config: The settings.
         counters: Counts of items, of queries and items, and of people.
         histories: The latest events of people.
+        spending: What promotions have spent.
     """
 
     def __init__(
@@ -74,19 +79,28 @@ class Feedback:
         self._log = log
         self._clock = clock
         self.counters = Counters(self.config.counters, clock)
-        self.histories = Histories(self.config.history_events, self.config.max_history_events)
+        self.spending = Spending()
+        self.histories = Histories(
+            self.config.history_events,
+            self.config.history_purchases,
+            self.config.max_history_events,
+        )
         self._outcomes = Counter(recorded=0, duplicate=0, dropped=0, refused=0)
         self._last_append: float | None = None
         self._oldest: int | None = None  # time of the earliest event in the log, in microseconds
         self._steady = steady
         self._opened_at = clock() - steady()  # time at which `steady` was 0, in seconds since 1970
         self._next_expiry = steady()
-        self._expire()
+        self.expire()
         self._replay()
         self._oldest = log.oldest()
+        self._repeating = (
+            Repeating(self.counters.recount, self.config.popular_seconds, "popular-items"),
+            Repeating(self.counters.refresh, self.config.refresh_seconds, "examinations"),
+        )
         self._writer = Writer(
             self._append,
-            self.maintain,
+            self.expire,
             transaction_events=self.config.transaction_events,
             queued_events=self.config.queued_events,
             gather_seconds=self.config.gather_seconds,
@@ -199,6 +213,7 @@ class Feedback:
         def erase() -> Erasure:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed.events)
+            self.spending.remove(removed.events)
             self._remove(user_id, removed.sessions)
             self._oldest = self._log.oldest()
             scanned = self._log.rewrite({user_id, *removed.sessions})
@@ -206,13 +221,28 @@ class Feedback:
 
         return self._writer.run(erase)
 
-    def maintain(self) -> None:
-        """Remove old events, and estimate again how many shoppers look at each position."""
-        self._expire()
-        self.counters.refresh()
+    def expire(self) -> None:
+        """Remove old events, at most once an hour."""
+        if not self.config.retention_days or self._steady() < self._next_expiry:
+            return
+        self._next_expiry = self._steady() + _EXPIRY_SECONDS
+        ahead = self._clock() - self._steady() - self._opened_at
+        if ahead * 1e6 > MAX_EARLY:
+            logger.error(
+                "the clock was set ahead by %.1f days while the server ran: events expire late; "
+                "correct the clock, or restart the server if the clock is right",
+                ahead / 86_400,
+            )
+        earliest = self._earliest()
+        if removed := self._log.expire(earliest):
+            logger.info("events expired: events=%d", removed)
+            self._oldest = self._log.oldest()
+        self.histories.expire(earliest)
 
     def close(self) -> None:
         """Finish the queued jobs and close the log."""
+        for repeating in self._repeating:
+            repeating.close()
         self._writer.close()
         self._log.close()
 
@@ -222,6 +252,7 @@ class Feedback:
     def _append(self, calls: Sequence[Sequence[Event]]) -> list[Appended]:
         outcomes, new = self._log.append(calls, self._earliest())
         self.counters.add(new)
+        self.spending.add(new)
         self.histories.add(new)
         if new:
             first = min(stored.event.time for stored in new)
@@ -246,30 +277,14 @@ class Feedback:
         latest = int((self._opened_at + self._steady()) * 1e6) + MAX_EARLY
         return int(min(self._now(), latest) - days * DAY) if days else 0
 
-    def _expire(self) -> None:
-        """Remove old events, at most once an hour."""
-        if not self.config.retention_days or self._steady() < self._next_expiry:
-            return
-        self._next_expiry = self._steady() + _EXPIRY_SECONDS
-        ahead = self._clock() - self._steady() - self._opened_at
-        if ahead * 1e6 > MAX_EARLY:
-            logger.error(
-                "the clock was set ahead by %.1f days while the server ran: events expire late; "
-                "correct the clock, or restart the server if the clock is right",
-                ahead / 86_400,
-            )
-        earliest = self._earliest()
-        if removed := self._log.expire(earliest):
-            logger.info("events expired: events=%d", removed)
-            self._oldest = self._log.oldest()
-        self.histories.expire(earliest)
-
     def _replay(self) -> None:
         """Count the events of the log."""
         stored = map(self._log.anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
             self.counters.add(events)
+            self.spending.add(events)
             self.histories.add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)
+        self.counters.recount()
         self.counters.refresh()

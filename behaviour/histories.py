@@ -6,13 +6,16 @@ replaces the tuple by a longer one.
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from behaviour.log.format import StoredEvent
 
 # Impressions are left out: they say what the shop did, and there are ten of them per search.
 _LEFT_OUT = frozenset({"impression"})
+# These events have a limit of their own, so that a hundred views do not push out a purchase.
+_PURCHASES = frozenset({"purchase", "return"})
 
 
 class PastEvent(NamedTuple):
@@ -34,20 +37,20 @@ def person_key(user_id: str | None, session_id: str | None) -> str | None:
 
 
 class Histories:
-    """The last events of people, oldest first, without impressions."""
+    """The last events of people, without impressions."""
 
-    def __init__(self, length: int, max_events: int) -> None:
+    def __init__(self, length: int, purchases: int, max_events: int) -> None:
         """Start without events.
 
         Args:
-            length: Largest number of events of one history.
-            max_events: Largest number of events in all histories. The histories of people who did
-                nothing for the longest time are left out.
+            length: Largest number of events of one history, without purchases and returns.
+            purchases: Largest number of purchases and returns of one history.
+            max_events: Largest number of events in all histories, and of purchases and returns. The
+                events of people who did nothing for the longest time are left out.
         """
-        self._length = length
-        self._max_events = max_events
-        self._count = 0
-        self._people: OrderedDict[str, tuple[PastEvent, ...]] = OrderedDict()
+        self._max_sessions = max_events
+        self._purchases = _Latest(purchases, max_events)
+        self._others = _Latest(length, max_events)
         self._users: OrderedDict[str, str] = OrderedDict()  # joined session -> its user
 
     def of(
@@ -62,11 +65,9 @@ class Histories:
         """
         joined = None if session_id is None else self._users.get(session_id)
         user_id = user_id if user_id is not None else joined
-        keys = {person_key(user_id, None), person_key(None, session_id)} - {None}
-        parts = [self._people.get(key, ()) for key in sorted(filter(None, keys))]
-        if len(parts) < 2 or not all(parts):
-            return max(parts, key=len, default=())
-        return tuple(sorted(parts[0] + parts[1]))[-self._length :]
+        keys = [*filter(None, (person_key(user_id, None), person_key(None, session_id)))]
+        parts = self._purchases.of(keys), self._others.of(keys)
+        return tuple(sorted(parts[0] + parts[1])) if all(parts) else parts[0] or parts[1]
 
     def add(self, events: Iterable[StoredEvent]) -> None:
         """Add events of the log."""
@@ -78,29 +79,21 @@ class Histories:
             past = PastEvent(
                 event.time, stored.sequence, event.type, event.item_id, event.price, event.quantity
             )
-            before = self._people.get(key, ())
-            if not before or before[-1] < past:
-                after = (*before, past)
-            else:  # the event came late
-                at = bisect_right(before, past)
-                after = (*before[:at], past, *before[at:])
-            self._set(key, after)
+            (self._purchases if event.type in _PURCHASES else self._others).add(key, past)
 
     def join(self, session_id: str, user_id: str, last_forgotten: int = 0) -> None:
         """Add the events of a session after a sequence number to the history of its user."""
         self._users[session_id] = user_id
-        if len(self._users) > self._max_events:
+        if len(self._users) > self._max_sessions:
             self._users.popitem(last=False)
-        key = person_key(None, session_id)
-        assert key is not None
-        moved = [event for event in self._remove(key) if event.sequence > last_forgotten]
-        if moved:
-            user = f"user {user_id}"
-            self._set(user, tuple(sorted((*self._people.get(user, ()), *moved))))
+        for latest in (self._purchases, self._others):
+            for past in latest.pop(f"session {session_id}"):
+                if past.sequence > last_forgotten:
+                    latest.add(f"user {user_id}", past)
 
     def forget(self, user_id: str) -> None:
         """Remove the events of a user. Sessions that were joined to the user stay joined."""
-        self._remove(f"user {user_id}")
+        self._pop(f"user {user_id}")
 
     def remove(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
         """Remove a user, the sessions that were joined to the user, and further sessions."""
@@ -109,7 +102,51 @@ class Histories:
             del self._users[session_id]
         self.forget(user_id)
         for session_id in session_ids:
-            self._remove(f"session {session_id}")
+            self._pop(f"session {session_id}")
+
+    def expire(self, earliest: int) -> None:
+        """Remove the events before a time, in microseconds since 1970."""
+        self._purchases.expire(earliest)
+        self._others.expire(earliest)
+
+    def _pop(self, key: str) -> None:
+        self._purchases.pop(key)
+        self._others.pop(key)
+
+
+class _Latest:
+    """The latest events of people, by the keys of the people."""
+
+    def __init__(self, length: int, max_events: int) -> None:
+        self._length = length
+        self._max_events = max_events
+        self._count = 0
+        self._people: OrderedDict[str, tuple[PastEvent, ...]] = OrderedDict()
+
+    def of(self, keys: Sequence[str]) -> tuple[PastEvent, ...]:
+        """Return the latest events of all keys together, oldest first."""
+        parts = [self._people[key] for key in keys if key in self._people]
+        if len(parts) < 2:
+            return parts[0] if parts else ()
+        return tuple(sorted(chain(*parts)))[-self._length :]
+
+    def add(self, key: str, past: PastEvent) -> None:
+        """Add an event in its place; it may be earlier than others."""
+        before = self._people.get(key, ())
+        if not before or before[-1] < past:
+            after = (*before, past)
+        else:
+            at = bisect_right(before, past)
+            after = (*before[:at], past, *before[at:])
+        if before:
+            self._people.move_to_end(key)
+        self._set(key, after)
+
+    def pop(self, key: str) -> tuple[PastEvent, ...]:
+        """Remove and return the events of a key."""
+        events = self._people.pop(key, ())
+        self._count -= len(events)
+        return events
 
     def expire(self, earliest: int) -> None:
         """Remove the events before a time, in microseconds since 1970."""
@@ -117,23 +154,13 @@ class Histories:
             if events[0].time < earliest:
                 self._set(key, tuple(event for event in events if event.time >= earliest))
 
-    def __len__(self) -> int:
-        """The number of people with a history."""
-        return len(self._people)
-
     def _set(self, key: str, events: tuple[PastEvent, ...]) -> None:
         events = events[-self._length :]
         self._count += len(events) - len(self._people.get(key, ()))
         if events:
             self._people[key] = events
-            self._people.move_to_end(key)
         else:
             self._people.pop(key, None)
         while self._count > self._max_events:
             _, oldest = self._people.popitem(last=False)
             self._count -= len(oldest)
-
-    def _remove(self, key: str) -> tuple[PastEvent, ...]:
-        events = self._people.pop(key, ())
-        self._count -= len(events)
-        return events

@@ -172,7 +172,7 @@ class Interactions:
         now: int | None = None,
         half_life_days: float | None = None,
         *,
-        latest: bool = False,
+        strongest: bool = False,
     ) -> sparse.csr_matrix:
         """Return the users × items matrix of decayed counts, as float32.
 
@@ -181,21 +181,22 @@ class Interactions:
         Args:
             now: The time at which the age is 0, in seconds since 1970; None needs no half-life.
             half_life_days: Age at which an event counts one half; None: every event counts 1.
-            latest: Whether only the latest event of each user and item counts.
+            strongest: Whether only the event with the largest weight of each user and item counts.
         """
-        return self.weighed(self.decay(now, half_life_days), latest=latest)
+        return self.weighed(self.decay(now, half_life_days), strongest=strongest)
 
     def weighed(
-        self, weights: Float32[np.ndarray, " events"], *, latest: bool
+        self, weights: Float32[np.ndarray, " events"], *, strongest: bool
     ) -> sparse.csr_matrix:
         """Return the users × items matrix of the given weights of events; see `matrix`."""
         shape = (self.users, self.items)
-        if not latest:
+        if not strongest:
             return sparse.csr_matrix((weights, (self.user, self.item)), shape, np.float32)
-        pairs = self.user.astype(np.int64) * self.items + self.item
-        _, from_end = np.unique(pairs[::-1], return_index=True)
-        last = len(self) - 1 - from_end
-        entries = (weights[last], (self.user[last], self.item[last]))
+        order = np.lexsort((weights, self.item, self.user))
+        user, item = self.user[order], self.item[order]
+        is_last = np.ones(len(self), np.bool_)
+        is_last[:-1] = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+        entries = (weights[order][is_last], (user[is_last], item[is_last]))
         return sparse.csr_matrix(entries, shape, np.float32)
 
     def baskets(
@@ -219,6 +220,17 @@ class Interactions:
         if now is None:
             raise ValueError("a half-life needs the time at which the age is 0")
         return np.asarray(np.exp2(-self.age_days(now) / half_life_days), np.float32)
+
+    def by_day(self) -> "Interactions":
+        """Return the events with the UTC days of each user as sessions.
+
+        Histories that a server keeps have no baskets, so the models read all histories in this
+        form. An item and type counts once a day.
+        """
+        days = self.time // SECONDS_PER_DAY
+        return self.sorted_by_time(
+            self.user_ids, self.items, self.user, self.item, self.type, self.time, days
+        )
 
     def session_numbers(self) -> Int32[np.ndarray, " events"]:
         """Return each event's session, numbered 0, 1, … without gaps, in the order of `session`."""

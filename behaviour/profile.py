@@ -1,22 +1,12 @@
 """Profiles: what the history of a person says about the person's taste."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from behaviour.events import DAY
 from behaviour.histories import PastEvent
 
-# How strongly one event of each type speaks for its item; other types say nothing.
-TYPE_WEIGHTS: Mapping[str, float] = {
-    "view": 1.0,
-    "click": 1.0,
-    "add_to_cart": 2.0,
-    "purchase": 3.0,
-    "remove_from_cart": -1.0,
-    "return": -3.0,
-}
 _BAND = (0.1, 0.9)  # quantiles of the prices that a price band includes
 
 
@@ -50,37 +40,18 @@ class Profile:
 
 
 def profile_of(
-    history: Sequence[PastEvent],
-    facts: Callable[[str], ItemFacts | None],
-    now: int,
-    half_life_days: float = 30.0,
+    history: Sequence[PastEvent], interests: Sequence[tuple[ItemFacts, float]]
 ) -> Profile:
     """Return the profile of a history.
 
-    The events of one item add up to its weight: the weight of each type, halved every
-    `half_life_days`. Items with a weight of 0 or less, such as items that were sent back, say
-    nothing.
-
     Args:
-        history: The events of the person.
-        facts: Returns the fields of an item; None for an unknown item.
-        now: The present time, in microseconds since 1970.
-        half_life_days: The time after which an event counts half, in days.
+        history: The events of the person, oldest first.
+        interests: The fields of each item that the events speak for, and its weight, above 0.
     """
-    weights: dict[str, float] = {}
-    for past in history:
-        decay = 0.5 ** (max(now - past.time, 0) / (half_life_days * DAY))
-        weight = TYPE_WEIGHTS.get(past.type, 0.0) * decay
-        weights[past.item_id] = weights.get(past.item_id, 0.0) + weight
-    known = [
-        (weight, fields)
-        for item_id, weight in weights.items()
-        if weight > 0 and (fields := facts(item_id)) is not None
-    ]
-    prices = [(fields.price, weight) for weight, fields in known if fields.price is not None]
+    prices = [(fields.price, weight) for fields, weight in interests if fields.price is not None]
     return Profile(
-        _shares([(fields.brand, weight) for weight, fields in known]),
-        _shares([(fields.category, weight) for weight, fields in known]),
+        _shares([(fields.brand, weight) for fields, weight in interests]),
+        _shares([(fields.category, weight) for fields, weight in interests]),
         _band(prices) if prices else None,
         max((past.time for past in history), default=None),
         tuple(history),

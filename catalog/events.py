@@ -16,6 +16,8 @@ EVENT_TYPES = (
     "purchase",
     "return",  # the item was sent back
 )
+# Largest difference between the time of an event and now, for clocks that are fast.
+MAX_EARLY_SECONDS = 86_400
 # Smallest logged probability. Estimates divide by it, so one event counts as a million at most.
 MIN_PROPENSITY = 1e-6
 
@@ -44,11 +46,15 @@ EVENT_FIELDS = (
         "position", int, minimum=1.0, maximum=100_000.0
     ),  # rank of the item in the list, from 1
     EventField("price", float, minimum=0.0, maximum=1e12),  # currency units
-    EventField("quantity", float, minimum=-1e9, maximum=1e9),  # negative for returned goods
+    # a purchase of a negative quantity is a return
+    EventField("quantity", float, minimum=-1e9, maximum=1e9),
     EventField("event_id", str, max_characters=64),
     EventField("request_id", str, max_characters=128),  # of the call that showed the item
     EventField("bundle_id", str, max_characters=128),  # of the bundle that answered this call
     EventField("context", dict),  # the moment, such as {"device": "phone"}
     # the probability with which exploration showed the item at its position
     EventField("propensity", float, minimum=MIN_PROPENSITY, maximum=1.0),
+    EventField("promotion_id", str, max_characters=64),  # of the promotion that showed the item
 )
+# The ids that an event may lack. A blank id is no id: its events have nothing in common.
+OPTIONAL_IDS = ("user_id", "session_id", "request_id", "bundle_id", "promotion_id")

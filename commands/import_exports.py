@@ -30,11 +30,10 @@ FormatName = Literal[
 
 
 @dataclass(frozen=True)
-class ImportConfig:
-    """Turn exports of a shop, or a public dataset, into a dataset directory."""
+class ExportConfig:
+    """How to read exports."""
 
     exports: tyro.conf.Positional[tuple[Path, ...]]  # files, and directories of files
-    out: Path  # dataset directory to write
     format: FormatName = "auto"  # format of the files; auto: the columns of each file show it
     mapping: Path | None = None  # TOML file that names the columns of files of another format
     # encoding of the text files, such as cp1252; auto: UTF-8, UTF-16 or Windows-1252, file by file
@@ -48,15 +47,23 @@ class ImportConfig:
 
     def __post_init__(self) -> None:
         if not self.exports:
-            raise InputError("import: no export; give files or directories")
+            raise InputError("no export; give files or directories")
         if not 0 <= self.max_bad_rows <= 1:
             raise InputError(f"--max-bad-rows: is {self.max_bad_rows:g}; give a share of 0 to 1")
 
 
-def _import(config: ImportConfig) -> Report:
+@dataclass(frozen=True, kw_only=True)
+class ImportConfig(ExportConfig):
+    """Turn exports of a shop, or a public dataset, into a dataset directory."""
+
+    out: Path  # dataset directory to write
+
+
+def import_to(out: Path, config: ExportConfig) -> Report:
+    """Import exports to a dataset directory; see `import_exports`."""
     return import_exports(
         config.exports,
-        config.out,
+        out,
         format=config.format,
         mapping=None if config.mapping is None else read_mapping(config.mapping),
         encoding="" if config.encoding == "auto" else config.encoding,
@@ -70,7 +77,8 @@ def _import(config: ImportConfig) -> Report:
 def main(arguments: Sequence[str], program: str) -> int:
     """Import exports, print the report, and return the exit code."""
     try:
-        report = _import(tyro.cli(ImportConfig, args=arguments, prog=program))
+        config = tyro.cli(ImportConfig, args=arguments, prog=program)
+        report = import_to(config.out, config)
     except InputError as error:
         sys.stderr.write(f"error: {error}\n")
         return 2

@@ -6,6 +6,7 @@ So a `train.py` or a `server/` in the user's folder is never imported.
 
 import difflib
 import importlib.metadata
+import importlib.util
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ class Command:
     main: Callable[[Sequence[str], str], int]  # takes arguments and the program's name
     words: tuple[str, ...]  # arguments to put before the user's arguments
     program: str  # the program's name in messages of `main`
+    extra: str = ""  # the extra of the package that the command needs
 
 
 # Each function imports only what its command needs, so `--help` and `health` start at once.
@@ -49,13 +51,28 @@ def _server(arguments: Sequence[str], program: str) -> int:
     return server(arguments, program)
 
 
+def _sync(arguments: Sequence[str], program: str) -> int:
+    from commands.sync_export import main as sync_export
+
+    return sync_export(arguments, program)
+
+
 COMMANDS = {
     "import": Command("turn a shop's export into a dataset", _import, (), "shortlist import"),
-    "validate": Command("report every problem of a dataset", _train, ("validate",), "shortlist"),
-    "train": Command("train on a dataset, or --from an export", _train, (), "shortlist train"),
-    "evaluate": Command("measure a bundle on judgments", _train, ("evaluate",), "shortlist"),
-    "check": Command("verify a bundle and a state directory", _server, ("check",), "shortlist"),
-    "serve": Command("serve a bundle over gRPC", _server, (), "shortlist serve"),
+    "validate": Command(
+        "report every problem of a dataset", _train, ("validate",), "shortlist", "train"
+    ),
+    "train": Command(
+        "train on a dataset, or --from an export", _train, (), "shortlist train", "train"
+    ),
+    "evaluate": Command(
+        "measure a bundle on judgments", _train, ("evaluate",), "shortlist", "train"
+    ),
+    "check": Command(
+        "verify a bundle and a state directory", _server, ("check",), "shortlist", "serve"
+    ),
+    "serve": Command("serve a bundle over gRPC", _server, (), "shortlist serve", "serve"),
+    "sync": Command("write an export's changes to a server", _sync, (), "shortlist sync"),
     "search": Command("search a running server", _server, ("search",), "shortlist"),
     "health": Command("ask a running server for its health", _server, ("health",), "shortlist"),
 }
@@ -83,7 +100,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: no command {name!r}: {hint}\n")
         return 2
     command = COMMANDS[name]
-    return command.main([*command.words, *rest], command.program)
+    try:
+        return command.main([*command.words, *rest], command.program)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if not command.extra or not package or importlib.util.find_spec(package):
+            raise  # a fault of the program
+        sys.stderr.write(
+            f"error: shortlist {name} needs packages that are not installed ({package}, …): "
+            f"pip install 'shortlist[{command.extra}]'\n"
+        )
+        return 2
 
 
 def _help() -> str:

@@ -149,7 +149,7 @@ def make_events(
 
     Users search only `train` queries, so a model that learns from the log sees no `test` query.
     """
-    shop = _Shop(rng, model, products, [query for query in queries if query.split == "train"])
+    shop = Shop(rng, model, products, [query for query in queries if query.split == "train"])
     activity = rng.gamma(model.activity_shape, size=len(users))
     who = rng.choice(len(users), size=sessions, p=activity / activity.sum())
     events: list[Event] = []
@@ -162,8 +162,8 @@ def make_events(
     return sorted(events, key=lambda event: event.time)
 
 
-class _Shop:
-    """Simulates result pages and actions."""
+class Shop:
+    """Simulates result pages and actions, and knows the true probabilities of actions."""
 
     def __init__(
         self,
@@ -201,7 +201,7 @@ class _Shop:
             for position, product in enumerate(page, start=1)
         ]
         page_grades = grades(query.intent, page)
-        attractive = self._attractiveness(user, page, page_grades)
+        attractive = self.attractiveness(user, query, page)
         clicked = clicks(self._rng, self._model, click_model_of(session_id), attractive)
         now = start
         for index in np.flatnonzero(clicked):
@@ -214,20 +214,24 @@ class _Shop:
                 now += timedelta(seconds=float(self._rng.uniform(5, 90)))
         return events
 
-    def _page(self, query: Query) -> list[Product]:
-        pool = self._pools[query.intent.leaf]
+    def pool(self, query: Query) -> Sequence[Product]:
+        """Return the products that look like the query's intent."""
+        return self._pools[query.intent.leaf]
+
+    def scores(self, query: Query) -> Float[np.ndarray, " pool"]:
+        """Return the scores of the pool in the logging policy, without noise."""
         if query.query_id not in self._policy:
+            pool = self.pool(query)
             fits = text_grades(query.intent, pool)
             popularity = np.log1p([product.rating_count for product in pool])
             self._policy[query.query_id] = fits + self._model.popularity_weight * popularity
-        noise = self._rng.gumbel(scale=self._model.policy_noise, size=len(pool))
-        order = np.argsort(-(self._policy[query.query_id] + noise), kind="stable")
-        return [pool[index] for index in order[: self._model.page_size]]
+        return self._policy[query.query_id]
 
-    def _attractiveness(
-        self, user: User, page: Sequence[Product], page_grades: Int64[np.ndarray, " positions"]
+    def attractiveness(
+        self, user: User, query: Query, page: Sequence[Product]
     ) -> Float[np.ndarray, " positions"]:
-        model = self._model
+        """Return the true probability that the user clicks each product, once examined."""
+        model, page_grades = self._model, grades(query.intent, page)
         favourite = np.array([product.brand in user.favourite_brands for product in page])
         price = np.log([product.price / self._median_price[product.leaf] for product in page])
         return _sigmoid(
@@ -237,11 +241,30 @@ class _Shop:
             - model.price_weight * user.price_sensitivity * price
         )
 
+    def purchases_per_click(
+        self, query: Query, page: Sequence[Product]
+    ) -> Float[np.ndarray, " positions"]:
+        """Return the true probability that a user who clicks a product buys it."""
+        in_stock = np.array([product.in_stock for product in page], float)
+        cart = self._cart(grades(query.intent, page))
+        return np.asarray(in_stock * cart * self._model.purchase_probability)
+
+    def _page(self, query: Query) -> list[Product]:
+        pool, scores = self.pool(query), self.scores(query)
+        noise = self._rng.gumbel(scale=self._model.policy_noise, size=len(pool))
+        order = np.argsort(-(scores + noise), kind="stable")
+        return [pool[index] for index in order[: self._model.page_size]]
+
+    def _cart(
+        self, page_grades: Int64[np.ndarray, " positions"]
+    ) -> Float[np.ndarray, " positions"]:
+        return _sigmoid(self._model.cart_bias + self._model.cart_grade_weight * page_grades)
+
     def _after_click(self, product: Product, grade: int) -> list[tuple[str, int | None]]:
         """Draw the actions that follow a click, each with its quantity or None."""
         model = self._model
-        cart = _sigmoid(np.array([model.cart_bias + model.cart_grade_weight * grade]))
-        if not product.in_stock or self._rng.random() >= cart[0]:
+        [cart] = self._cart(np.array([grade]))
+        if not product.in_stock or self._rng.random() >= cart:
             return []
         cheap = product.price < model.cheap_below
         quantity = 1 + int(

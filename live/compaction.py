@@ -39,6 +39,7 @@ _COPIED = (
     bundle.TOKENIZER,
     bundle.UNDERSTANDING,
     bundle.BEHAVIOUR,
+    bundle.PEOPLE,
 )
 _ROOM_MARGIN = 1.1  # texts of new items may be longer than those of the bundle
 _VECTORS_AT_A_TIME = 20_000  # number of vectors copied in one step; limits the memory

@@ -46,6 +46,7 @@ class PairScorer:
         graph = nnx.graphdef(reranker)
         heads, self._heads = nnx.split(_heads(reranker))
         self._dtype = dtype = numerics.input_dtype
+        activation = reranker.config.activation
 
         def read(
             state: nnx.State[Any, Any], tokens: PackedRows
@@ -59,7 +60,7 @@ class PairScorer:
             values: Float[Array, "pairs inputs"],
         ) -> Float[Array, " pairs"]:
             features, output, linear = nnx.merge(heads, state)
-            return fuse(features, output, linear, text, values)
+            return fuse(features, output, linear, text, values, activation=activation)
 
         self.width = reranker.config.fusion
         self.forward = pair_forward(
@@ -178,8 +179,13 @@ def pair_forward(
         max_length=max(max_tokens, _ROW_TOKENS),
         lengths=_LENGTHS,
         small_batches=_BATCHES,
-        texts=_ROW_PAIRS,
+        padding=_padding,
     )
+
+
+def _padding(batch: int, length: int) -> PackedRows:
+    ids = np.zeros((batch, length), np.int32)
+    return PackedRows(ids, ids - 1, ids, ids, np.zeros((batch, _ROW_PAIRS), np.int32))
 
 
 def read_pairs(run: Forward, tokenised: Tokenised) -> Num[np.ndarray, "pairs ..."]:

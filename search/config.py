@@ -31,6 +31,9 @@ class EngineConfig:
     # maximum number of results with the same group_id, for requests that set none; 0: no limit
     max_per_group: int = 1
     ignore_stock: bool = False  # leave results that are out of stock where they rank
+    # largest share of the positions of a list at which exploration shows uncertain items; 0 turns
+    # exploration off, whatever requests ask for
+    max_exploration: float = 0.2
     # data type of the inputs of matrix products
     numerics: Literal["auto", "float32", "bfloat16"] = "auto"
     cache_megabytes: int = 64  # MiB of memory for cached model results; 0 caches nothing
@@ -63,6 +66,7 @@ class EngineConfig:
         self._require("max_per_group", 0, MAX_PER_GROUP)
         self._require("recall_weight", 0, MAX_WEIGHT)
         self._require("min_relevance", 0, 1)
+        self._require("max_exploration", 0, 1)
         for name in ("cache_megabytes", "answer_milliseconds"):
             self._require(name, 0)
         parse_channel_weights(self.channel_weights)

@@ -1,9 +1,7 @@
 """The profile of a person: what the server believes, and from which events."""
 
-from functools import partial
-
 from behaviour.profile import ItemFacts, profile_of
-from catalog.catalogue import Catalogue
+from search.people.history import History
 from search.people.live import LivePeople, events_of
 from search.request import ProfileRequest
 from search.result import PersonProfile
@@ -18,7 +16,7 @@ def profile(
     now: int,
     timer: StageTimer,
 ) -> PersonProfile:
-    """Return what the events of a person say.
+    """Return what the events of a person say, with the weights that recommendations use.
 
     Args:
         snapshot: The items.
@@ -30,13 +28,10 @@ def profile(
     with timer.stage("history") as stage:
         events = sorted(events_of(request.person, people, now), key=lambda event: event.time)
         stage.candidates = len(events)
-        believed = profile_of(events, partial(_facts, snapshot.catalogue), now)
+        catalogue = snapshot.catalogue
+        interests = History.of(events, catalogue, now).interests
+        items = map(catalogue.item, interests.rows.tolist())
+        facts = [ItemFacts(item.brand, item.category, item.price) for item in items]
+        weights = interests.weights.tolist()
+        believed = profile_of(events, list(zip(facts, weights, strict=True)))
     return PersonProfile(believed, timer.reports)
-
-
-def _facts(catalogue: Catalogue, item_id: str) -> ItemFacts | None:
-    row = catalogue.row(item_id)
-    if row < 0:
-        return None
-    item = catalogue.item(row)
-    return ItemFacts(item.brand, item.category, item.price)

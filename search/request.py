@@ -20,6 +20,7 @@ from catalog.items import Item, check_id
 from lexical.suggestions import Kind
 from search import validation
 from search.config import MAX_DEPTH, MAX_PER_GROUP, MAX_RERANK_ITEMS
+from search.exploration.request import Exploration
 from search.people.person import Person, Recommending, check_context, check_person
 from search.ranking.sorting import SortKey, sort_keys
 from search.rules import NO_RULES, Rules
@@ -34,6 +35,8 @@ MAX_OFFSET = 1_000  # largest number of results before a page
 MAX_RETRIEVE = 1_000
 MAX_EMBED_INPUTS = 128
 MAX_BATCH_GET = 100
+MAX_LISTED = 1_000
+DEFAULT_LISTED = 100
 MAX_PREFIX_CHARACTERS = 200
 MAX_SUGGESTIONS = 50
 MAX_LANGUAGE_CHARACTERS = 35  # the longest tag that RFC 5646 asks programs to accept
@@ -46,7 +49,9 @@ _DEPTHS = (
 )
 # Fields of a SearchRequest that select a page, limit the time or add to results, but do not define
 # the list.
-_PAGE_FIELDS = frozenset({"page_size", "offset", "rerank_limit", "deadline", "highlight"})
+_PAGE_FIELDS = frozenset(
+    {"page_size", "offset", "rerank_limit", "active_promotions", "deadline", "highlight"}
+)
 
 
 @dataclass(frozen=True)
@@ -79,6 +84,7 @@ class SearchRequest:
     # order of the results, such as "price desc, rating"; "": by relevance or, when browsing, by
     # popularity (see `search.ranking.sorting`)
     order_by: str = ""
+    exploration: Exploration | None = None  # show uncertain items at some positions; None: do not
     highlight: bool = False  # find the words of each result that match the query
     recall_depth: int | None = None  # number of candidates to recall; None: the engine's default
     # number of candidates to rerank; None: the engine's default, or 0 with `order_by`; 0: no
@@ -89,6 +95,9 @@ class SearchRequest:
     rerank_limit: int | None = None
     # results with a lower relevance are left out; None: the engine's default
     min_relevance: float | None = None
+    # a number whose n-th bit says whether the n-th promotion may spend, as the first page found;
+    # None: find it
+    active_promotions: int | None = None
     page_size: int = 10  # maximum number of results on the page
     offset: int = 0  # number of results before the page
     deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
@@ -106,7 +115,8 @@ class SearchRequest:
         check_range(self.max_per_group, "max_per_group", 0, MAX_PER_GROUP)
         if self.show_variants and self.max_per_group:
             raise RequestError("show_variants", "is set beside max_per_group; give one of them")
-        sort_keys(self.order_by, "order_by")
+        if sort_keys(self.order_by, "order_by") and self.exploration is not None:
+            raise RequestError("exploration", "is set beside order_by; give one of them")
         for name, low, high in _DEPTHS:
             if (depth := getattr(self, name)) is not None:
                 check_range(depth, name, low, high)
@@ -328,6 +338,27 @@ class GetItemRequest:
     def ids(self) -> tuple[str, ...]:
         """The id of the item."""
         return (self.item_id,)
+
+
+@dataclass(frozen=True)
+class ListItemsRequest:
+    """A page of all items, in the order of their ids.
+
+    Raises:
+        RequestError: the size is negative.
+    """
+
+    page_size: int = 0  # maximum number of items; 0: DEFAULT_LISTED; more than MAX_LISTED is cut
+    after: str = ""  # id of the last item of the page before; "" for the first page
+
+    def __post_init__(self) -> None:
+        """Refuse a negative size."""
+        check_range(self.page_size, "page_size", 0, None)
+
+    @property
+    def size(self) -> int:
+        """The maximum number of items on the page."""
+        return min(self.page_size, MAX_LISTED) or DEFAULT_LISTED
 
 
 @dataclass(frozen=True)

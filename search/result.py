@@ -45,6 +45,10 @@ class Hit:
         guessed: Whether the result is a guess: the query has a code that no item has, or no item
             fits. Pinned items and items with a code of the query are no guesses.
         reasons: Why the item was recommended, the strongest reason first; empty for a search.
+        promotion_id: The id of the promotion that moved the item up; "" for other items.
+        exploring: Whether exploration drew the item for its position.
+        propensity: The probability that exploration shows the item at its position; None without
+            exploration.
     """
 
     item_id: str
@@ -62,6 +66,9 @@ class Hit:
     highlights: tuple[Highlight, ...] = ()
     guessed: bool = False
     reasons: tuple[Reason, ...] = ()
+    promotion_id: str = ""
+    exploring: bool = False
+    propensity: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class Degradation(StrEnum):
     RERANK_SKIPPED = "rerank skipped"  # no candidate was reranked, for lack of time
     RERANK_UNAVAILABLE = "rerank unavailable"  # requested, but the bundle has no reranker
     FACETS_SKIPPED = "facets skipped"  # facets were not counted, for lack of time
+    USER_SKIPPED = "user skipped"  # the user tower did not read the history, for lack of time
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,8 @@ class SearchResult:
         nothing_fits: Whether no candidate is relevant enough, so that all results are guesses.
         signals: The signals about people that the order of the results is based on.
         missing: The signals that the request asks for and that are not known.
+        active_promotions: A number whose n-th bit says whether the n-th promotion may spend; None
+            without promotions.
     """
 
     hits: tuple[Hit, ...]
@@ -130,6 +140,7 @@ class SearchResult:
     nothing_fits: bool = False
     signals: tuple[Signal, ...] = ()
     missing: tuple[Signal, ...] = ()
+    active_promotions: int | None = None
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,23 @@ class Lookup:
 
     items: tuple[Item, ...]
     missing: tuple[str, ...]
+    stages: tuple[StageReport, ...]
+
+
+@dataclass(frozen=True)
+class ItemList:
+    """A page of the items of the catalogue, and the reports of the stages.
+
+    Attributes:
+        items: The items, in the order of their ids.
+        more: Whether there are items after this page.
+        total: The number of all items.
+        stages: One report per stage that ran, in order.
+    """
+
+    items: tuple[Item, ...]
+    more: bool
+    total: int
     stages: tuple[StageReport, ...]
 
 
@@ -240,4 +268,6 @@ class Questions:
 
 
 # Any result of the engine.
-Answer: TypeAlias = SearchResult | Embeddings | Lookup | Suggestions | PersonProfile | Questions
+Answer: TypeAlias = (
+    SearchResult | Embeddings | Lookup | ItemList | Suggestions | PersonProfile | Questions
+)

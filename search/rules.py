@@ -15,9 +15,11 @@ The engine takes these steps. Each step changes the result of the step before:
 6. A cap removes an item if earlier items in the list with the same value already reach the cap's
    limit. Pinned items are counted before all other items.
 7. Pins put items at fixed positions. The other items fill the remaining positions in list order.
+8. Promotions move items up to the first positions of blocks (see
+   `search/pipeline/rule_effects/promotions.py`).
 
 If the request asks for an order, the list is sorted before step 3. Boosts then change scores only,
-and steps 4 and 5 are left out.
+and steps 4, 5 and 8 are left out.
 
 The page is cut from the list after these steps.
 """
@@ -33,6 +35,13 @@ MAX_BOOSTS = 20
 MAX_STRENGTH = 10.0  # largest strength of a boost, in units of the final score
 MAX_CAPS = 10
 CAPPED_COLUMNS = ("brand", "category", "group_id")  # fields of caps, besides attributes
+MAX_PROMOTIONS = 20
+MAX_PROMOTED_ITEMS = 100  # of one promotion
+MAX_PROMOTION_ID = 64  # characters
+MAX_PROMOTED_SHARE = 0.5  # largest share of the positions that promotions can have
+DEFAULT_PROMOTED_SHARE = 0.2
+CHARGED = ("impression", "click")  # types of events that a promotion can pay for
+MAX_BUDGET = 1e12
 MAX_PER_VALUE = 100  # largest number of results per value that a cap can allow
 
 
@@ -62,6 +71,18 @@ class Pin:
 
 
 @dataclass(frozen=True)
+class Promotion:
+    """Show items higher for money, until the budget of the day is spent."""
+
+    promotion_id: str  # the name of the budget; events that the promotion pays for name it
+    item_ids: tuple[str, ...]
+    daily_budget: float  # largest spending in a day (UTC)
+    cost: float = 1.0  # of one event, in the unit of the budget
+    charged: str = "click"  # the type of events that the promotion pays for: one of CHARGED
+    min_relevance: float = 0.5  # items with a lower relevance are not promoted
+
+
+@dataclass(frozen=True)
 class Rules:
     """The rules of one request; the defaults change nothing."""
 
@@ -71,6 +92,9 @@ class Rules:
     diversity: float = 0.0  # 0 sorts by score only, 1 by difference between items only
     caps: tuple[Cap, ...] = ()
     pins: tuple[Pin, ...] = ()
+    promotions: tuple[Promotion, ...] = ()
+    # largest share of the positions that promotions have; 0: the default
+    promoted_share: float = 0.0
 
 
 NO_RULES = Rules()
@@ -99,6 +123,7 @@ class Effect(StrEnum):
     DIVERSIFIED = "diversified"  # diversity moved the result
     OUT_OF_STOCK = "out of stock"  # the result is out of stock, so it comes behind the others
     PINNED = "pinned"
+    PROMOTED = "promoted"
 
 
 @dataclass(frozen=True)
@@ -110,7 +135,8 @@ class Adjustment:
         effect: How the rule changed the result.
         score_change: The number that a boost added to the score; 0 for other rules.
         from_position: The position, from 1, before diversity moved the result; 0 for other rules.
-        to_position: The position, from 1, after diversity or a pin moved the result; 0 otherwise.
+        to_position: The position, from 1, after diversity, a pin or a promotion moved the result; 0
+            otherwise.
         curation_id: The id of the curation that has the rule; "" for other rules.
     """
 

@@ -1,5 +1,6 @@
 """Snapshots: the catalogue with its indexes at one moment. A request searches one snapshot."""
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -25,7 +26,8 @@ from search.feature_source import FeatureSource
 from search.identifiers.matching import CodeMatch, find_codes
 from search.identifiers.table import Identifiers
 from search.ranking.popularity import Popularity
-from search.result import Hit, Lookup, SearchResult
+from search.recommending.learned import Learned
+from search.result import Hit, ItemList, Lookup, SearchResult
 from search.runtime.deadline import caller_check
 from search.runtime.stage_timer import StageTimer
 from search.understanding.interpretation import Interpretation, Understanding
@@ -52,6 +54,7 @@ class Snapshot:
         suggestions: The suggestions of the bundle; None in bundles without suggestions.
         curations: The curations of the bundle and live curations. `understanding` has their
             synonyms.
+        learned: The recommender of the bundle; None in bundles without one.
     """
 
     catalogue: Catalogue
@@ -63,6 +66,7 @@ class Snapshot:
     sample: Float32[np.ndarray, "sample dim"]
     suggestions: SuggestionIndex | None = None
     curations: Curations = NO_CURATIONS
+    learned: Learned | None = None
 
     @classmethod
     def open(
@@ -101,6 +105,7 @@ class Snapshot:
             np.array(open_held_out(directory / bundle.INDEX)[:_SAMPLE]),
             SuggestionIndex.open(suggestions, len(catalogue)) if suggestions.is_dir() else None,
             curations,
+            Learned.open(directory, source.channels, catalogue),
         )
 
     def changed(
@@ -113,6 +118,9 @@ class Snapshot:
             channels: The new channels; None keeps the present channels.
             added: The items that are in the new catalogue only.
         """
+        learned = self.learned
+        if learned is not None and channels is not None:
+            learned = learned.over(channels, catalogue)
         channels = channels or self.channels
         return replace(
             self,
@@ -124,6 +132,7 @@ class Snapshot:
                 self.understanding.extended(added, catalogue.roles) if added else self.understanding
             ),
             identifiers=Identifiers.of(catalogue, self.identifiers),
+            learned=learned,
         )
 
     def curated(self, curations: Curations) -> "Snapshot":
@@ -182,6 +191,16 @@ class Snapshot:
             stage.candidates = len(items)
         missing = tuple(i for i, row in zip(item_ids, rows, strict=True) if row < 0)
         return Lookup(items, missing, timer.reports)
+
+    def listed(self, after: str, size: int, timer: StageTimer) -> ItemList:
+        """Return up to `size` items with the smallest ids after an id."""
+        with timer.stage("list") as stage:
+            ids = self.catalogue.sorted_ids
+            start = bisect_right(ids, after)
+            page = ids[start : start + size]
+            items = tuple(self.catalogue.item(self.catalogue.row(item_id)) for item_id in page)
+            stage.candidates = len(items)
+        return ItemList(items, start + len(page) < len(ids), len(ids), timer.reports)
 
     def count(self, allowed: Allowed) -> int:
         """Return the number of items that a mask allows."""

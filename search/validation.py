@@ -17,11 +17,17 @@ from catalog.items import ID, REQUIRED, Item, check_id, check_item
 from lexical.suggestions import Kind
 from search.rules import (
     CAPPED_COLUMNS,
+    CHARGED,
     MAX_BOOSTS,
+    MAX_BUDGET,
     MAX_CAPS,
     MAX_EXCLUDED_ITEM_IDS,
     MAX_PER_VALUE,
     MAX_PINS,
+    MAX_PROMOTED_ITEMS,
+    MAX_PROMOTED_SHARE,
+    MAX_PROMOTION_ID,
+    MAX_PROMOTIONS,
     MAX_STRENGTH,
     NO_RULES,
     Boost,
@@ -128,6 +134,7 @@ def check_rules(rules: Rules) -> None:
     for index, cap in enumerate(rules.caps):
         _check_cap(f"rules.caps[{index}]", cap)
     _check_pins(rules.pins)
+    _check_promotions(rules)
 
 
 def check_candidates(candidates: Sequence[str | Item], most: int) -> None:
@@ -190,3 +197,32 @@ def _check_pins(pins: Sequence[Pin]) -> None:
             raise RequestError(f"{path}.position", "is in an earlier pin; give each position once")
         ids.add(pin.item_id)
         positions.add(pin.position)
+
+
+def _check_promotions(rules: Rules) -> None:
+    check_count(len(rules.promotions), "rules.promotions", None, MAX_PROMOTIONS)
+    check_range(rules.promoted_share, "rules.promoted_share", 0, MAX_PROMOTED_SHARE)
+    ids = set[str]()
+    for index, promotion in enumerate(rules.promotions):
+        path = f"rules.promotions[{index}]"
+        check_id(promotion.promotion_id, f"{path}.promotion_id")
+        check_count(
+            len(promotion.promotion_id),
+            f"{path}.promotion_id",
+            None,
+            MAX_PROMOTION_ID,
+            "characters",
+        )
+        if promotion.promotion_id in ids:
+            problem = "is in an earlier promotion; give each id once"
+            raise RequestError(f"{path}.promotion_id", problem)
+        ids.add(promotion.promotion_id)
+        check_count(len(promotion.item_ids), f"{path}.item_ids", 1, MAX_PROMOTED_ITEMS)
+        check_ids(promotion.item_ids, f"{path}.item_ids")
+        check_range(promotion.min_relevance, f"{path}.min_relevance", 0, 1)
+        for name in ("daily_budget", "cost"):
+            if not 0 < (value := getattr(promotion, name)) <= MAX_BUDGET:
+                problem = f"is {value}; give a number above 0, and at most 10^12"
+                raise RequestError(f"{path}.{name}", problem)
+        if promotion.charged not in CHARGED:
+            raise RequestError(f"{path}.charged", f"is unknown; give {' or '.join(CHARGED)}")

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 import hypothesis
 import jax
 import pytest
-from jaxtyping import install_import_hook
 
 from tests.authority import Authority
+from tests.signatures import check_signatures
 
 if TYPE_CHECKING:
     from bert.tokens import Tokenizer
     from search.engine import Engine
 
-# The hook checks shapes and types in signatures. It must precede every import of our packages.
-install_import_hook(
+# This must precede every import of our packages.
+check_signatures(
     [
         "base",
         "catalog",
@@ -35,14 +35,28 @@ install_import_hook(
         "live",
         "server",
         "train",
-    ],
-    "beartype.beartype",
+    ]
 )
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 # No time limit per example, because the speed of the machine varies.
 hypothesis.settings.register_profile("shortlist", deadline=None)
 hypothesis.settings.load_profile("shortlist")
+
+
+# Directories whose files take longest.
+_LONGEST = ("train/pipeline", "docs", "live", "server")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: one that starts last would run alone at the end."""
+
+    def place(item: pytest.Item) -> int:
+        directory = item.path.relative_to(Path(__file__).parent).as_posix()
+        begun = (n for n, name in enumerate(_LONGEST) if directory.startswith(f"{name}/"))
+        return next(begun, len(_LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(autouse=True)
@@ -88,12 +102,15 @@ def multilingual_e5() -> Path:
     return directory
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache of compiled programs for all engines and servers of the tests."""
+    """One cache of compiled programs for all tests, also for those that run in parallel."""
     from bert.compiled import enable_compilation_cache
 
-    directory = tmp_path_factory.mktemp("compiled")
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each parallel process has a directory of its own
+        directory = directory.parent
+    directory /= "compiled"
     enable_compilation_cache(directory)
     yield directory
     enable_compilation_cache(None)
@@ -131,6 +148,16 @@ def people_bundle(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -
 
     directory = tmp_path_factory.mktemp("people") / "bundle"
     shoppers.write_people_bundle(directory, tiny_bundle, shoppers.purchases())
+    return directory
+
+
+@pytest.fixture(scope="session")
+def tower_bundle(people_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The people bundle with a user tower (see `tests.shoppers`)."""
+    from tests import shoppers
+
+    directory = tmp_path_factory.mktemp("tower") / "bundle"
+    shoppers.write_tower_bundle(directory, people_bundle)
     return directory
 
 

@@ -10,18 +10,29 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import pyarrow as pa
+from flax import nnx
 
 from behaviour.events import DAY
 from behaviour.histories import PastEvent
+from behaviour.interactions import Interactions
 from bert.numerics import choose_numerics
 from catalog.schema import EVENTS
 from catalog.store import ItemStore
 from search import bundle
 from search.channels import CHANNELS
+from search.channels.model_items import write_item_ids
+from search.people.weights import USER_TOWER
 from tests import tiny
+from towers.history.encoder import UserEncoder
+from towers.history.model import HistoryConfig, HistoryTower
+from towers.history.moment import MomentFeatures
 from towers.vectors import open_vectors
+from train.people.residuals import ResidualConfig, fit_residuals
+from train.people.training import end_of, save_user_tower
 from train.pipeline.behaviour import BehaviourConfig, fit_behaviour
+from train.recommend.windows import RecommenderConfig
 
 A, B, C = "Ch-65-voltix", "Ch-65-ampere", "Ca-2-voltix"
 POPULAR = "Ca-10-ohm & co"  # most shoppers buy it alone
@@ -64,7 +75,13 @@ def table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.Table.from_pylist(list(rows), schema=EVENTS.arrow)
 
 
-def write_people_bundle(directory: Path, tiny_bundle: Path, rows: Sequence[Any]) -> None:
+def write_people_bundle(
+    directory: Path,
+    tiny_bundle: Path,
+    rows: Sequence[Any],
+    config: BehaviourConfig | None = None,
+    recommender: RecommenderConfig | None = None,
+) -> None:
     """Write the tiny bundle with the counts of some events."""
     shutil.copytree(tiny_bundle, directory)
     (directory / bundle.BEHAVIOUR).mkdir()
@@ -73,8 +90,34 @@ def write_people_bundle(directory: Path, tiny_bundle: Path, rows: Sequence[Any])
         table(rows),
         ItemStore.read(directory / bundle.ITEMS),
         open_vectors(directory / bundle.INDEX),
-        BehaviourConfig(min_segment_events=10),
+        config or BehaviourConfig(min_segment_events=10),
+        recommender,
     )
+    names = tuple(channel.name for channel in CHANNELS if channel.name != USER_TOWER)
+    tiny.write_manifest(directory, choose_numerics(), names)
+
+
+def write_tower_bundle(directory: Path, people_bundle: Path) -> None:
+    """Write the people bundle with a user tower that has factors of EASE and first weights.
+
+    The tower knows the purchases of `purchases`, and that others bought one item each. Nobody
+    bought the item B.
+    """
+    shutil.copytree(people_bundle, directory)
+    store = ItemStore.read(directory / bundle.ITEMS)
+    text = open_vectors(directory / bundle.INDEX)[:]
+    others = [purchase(f"other-{item_id}", item_id) for item_id in store.ids if item_id != B]
+    past = Interactions.of_events(table([*purchases(), *others]), list(store.ids))
+    residuals = fit_residuals(past, end_of(past), 4, ResidualConfig(penalty=1.0), seed=0)
+    config = HistoryConfig(*text.shape, 4, 2, read_types=("purchase",))
+    tower = HistoryTower(config, rngs=nnx.Rngs(0))
+    tower.item_residual = nnx.Param(jnp.asarray(residuals.items))
+    tower.event_residual = nnx.Param(jnp.asarray(residuals.events))
+    moments = MomentFeatures.of(past, text, store.number("price"))
+    (directory / bundle.PEOPLE).mkdir()
+    encoder = UserEncoder(tower, text, moments)
+    save_user_tower(encoder, tower, end_of(past), directory / bundle.PEOPLE)
+    write_item_ids(list(store.ids), directory / bundle.PEOPLE)
     names = tuple(channel.name for channel in CHANNELS)
     tiny.write_manifest(directory, choose_numerics(), names)
 

@@ -16,6 +16,7 @@ from bench.__main__ import BenchConfig
 from catalog.dataset.reading import read_dataset
 from commands.import_exports import ImportConfig
 from commands.main import COMMANDS as CONSOLE_COMMANDS
+from commands.sync_export import SyncConfig
 from server.cli.check import CheckConfig
 from server.cli.health import HealthConfig
 from server.cli.search import SearchConfig
@@ -24,10 +25,11 @@ from train.cli.commands import (
     EvaluateConfig,
     ExportEventsConfig,
     ImportEventsConfig,
+    RecommendCommand,
     ValidateConfig,
 )
 from train.cli.main import COMMANDS
-from train.evaluation.recommend.evaluate import RecommendConfig
+from train.evaluation.policy.evaluate import PolicyConfig
 from train.pipeline.options import FULL, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,6 +93,7 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
     command, rest = given[0], given[1:]
     configs: dict[str, type] = {
         "import": ImportConfig,
+        "sync": SyncConfig,
         "validate": ValidateConfig,
         "evaluate": EvaluateConfig,
         "check": CheckConfig,
@@ -100,9 +103,10 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
     }
     of_events = {"export-events": ExportEventsConfig, "import-events": ImportEventsConfig}
     assert {*configs, "train"} == set(CONSOLE_COMMANDS)
-    if rest[:2] == ["--task", "recommend"]:
-        command, rest = "recommend", rest[2:]
-        configs["recommend"] = RecommendConfig
+    tasks: dict[str, type] = {"recommend": RecommendCommand, "policy": PolicyConfig}
+    if rest[:1] == ["--task"]:
+        command, rest = rest[1], rest[2:]
+        configs[command] = tasks[command]
     if command == "train":
         subcommand, rest = (
             (rest[0], rest[1:]) if rest[:1] and rest[0] in COMMANDS else ("all", rest)
@@ -177,7 +181,9 @@ def test_options_named_in_the_text_exist(
         HealthConfig,
         CheckConfig,
         ImportConfig,
-        RecommendConfig,
+        SyncConfig,
+        RecommendCommand,
+        PolicyConfig,
     ):
         with pytest.raises(SystemExit):
             tyro.cli(config, args=["--help"])
@@ -218,7 +224,7 @@ def test_the_example_dataset_is_valid(tmp_path: Path) -> None:
     assert dataset.judgments["split"].to_pylist() == ["train", "train", "test"]
 
 
-@pytest.mark.parametrize("script", [".ci/run", ".ci/toolchains", "docs/demo.sh"])
+@pytest.mark.parametrize("script", [".ci/run", ".ci/package", ".ci/toolchains", "docs/demo.sh"])
 def test_scripts_are_executable_and_parse(script: str) -> None:
     path = ROOT / script
     assert path.stat().st_mode & 0o111

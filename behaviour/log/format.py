@@ -43,20 +43,25 @@ def _upgrade_format_1(connection: sqlite3.Connection) -> None:
     connection.executemany("INSERT INTO opted_out (user) VALUES (?)", users)
 
 
+def _upgrade_format_2(connection: sqlite3.Connection) -> None:
+    """Add the column `promotion_id`."""
+    connection.execute("ALTER TABLE events ADD COLUMN promotion_id TEXT")
+
+
 _FORMAT = LogFormat(
     application_id=0x53484556,  # "SHEV"
-    version=2,
+    version=3,
     tables=(
         "CREATE TABLE events (sequence INTEGER PRIMARY KEY, event_id TEXT NOT NULL UNIQUE,"
         " time INTEGER NOT NULL, type TEXT NOT NULL, item_id TEXT NOT NULL, user_id TEXT,"
         " session_id TEXT, query TEXT, position INTEGER, request_id TEXT, bundle_id TEXT,"
-        " context TEXT, propensity REAL, price REAL, quantity REAL)",
+        " context TEXT, propensity REAL, price REAL, quantity REAL, promotion_id TEXT)",
         "CREATE TABLE sessions (session_id TEXT PRIMARY KEY, user_id TEXT NOT NULL,"
         " time INTEGER NOT NULL) WITHOUT ROWID",
         _OPTED_OUT,
         "CREATE TABLE progress (sequence INTEGER NOT NULL, erased INTEGER NOT NULL)",
     ),
-    upgrades=MappingProxyType({1: _upgrade_format_1}),
+    upgrades=MappingProxyType({1: _upgrade_format_1, 2: _upgrade_format_2}),
     directory="give the directory that a server uses as --state",
     other_directory="give another --state",
     restart=f"move {FILE} and {MARK} away to start without earlier events",
@@ -214,6 +219,7 @@ def row_of(sequence: int, event: Event) -> tuple[Any, ...]:
         event.propensity,
         event.price,
         event.quantity,
+        event.promotion_id,
     )
 
 

@@ -43,7 +43,7 @@ def fit_cooccurrence(
     """
     past = interactions.before(now)
     if config.together == "user":
-        events = past.matrix(now, config.half_life_days, latest=True)
+        events = past.matrix(now, config.half_life_days, strongest=True)
     else:
         events = past.baskets(now, config.half_life_days)
     ones = np.ones(past.items, np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 from scipy import linalg, sparse
 
+from base.errors import InputError
 from behaviour.interactions import Interactions
 from behaviour.models.item_to_item import HistoryDecay, ItemToItem, largest_of_rows, sums
 
@@ -30,7 +31,7 @@ def fit_ease(interactions: Interactions, now: int, config: EaseConfig) -> ItemTo
 
     Source: Steck, "Embarrassingly shallow autoencoders for sparse data" (2019, arXiv 1905.03375).
     """
-    events = interactions.before(now).matrix(now, config.half_life_days, latest=True)
+    events = interactions.before(now).matrix(now, config.half_life_days, strongest=True)
     size = sums(events, 0)
     most = min(config.max_items, int((size > 0).sum()))
     used = np.sort(np.argsort(-size, kind="stable")[:most])
@@ -45,10 +46,17 @@ def fit_ease(interactions: Interactions, now: int, config: EaseConfig) -> ItemTo
 def ease_weights(
     gram: Float32[np.ndarray, "items items"], penalty: float
 ) -> Float32[np.ndarray, "items items"]:
-    """Return the weights of EASE for the matrix XᵀX; see `fit_ease`."""
+    """Return the weights of EASE for the matrix XᵀX; see `fit_ease`.
+
+    Raises:
+        InputError: the penalty is too small to invert the matrix in float32.
+    """
     penalised = gram + np.float32(penalty) * np.eye(len(gram), dtype=np.float32)
-    factor, _ = linalg.lapack.spotrf(penalised, lower=1, overwrite_a=1)
-    inverse, _ = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+    factor, failed = linalg.lapack.spotrf(penalised, lower=1, overwrite_a=1)
+    if not failed:
+        inverse, failed = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)
+    if failed:
+        raise InputError(f"EASE cannot be fitted with the penalty {penalty}; give a larger one")
     lower = np.tril(inverse)
     inverse = lower + np.tril(lower, -1).T
     weights: Float32[np.ndarray, "items items"] = inverse / -np.diag(inverse)

@@ -13,11 +13,12 @@ from scipy import sparse
 
 from behaviour.interactions import Interactions
 from behaviour.models.arrays import open_arrays, open_sparse, sparse_arrays, write_arrays
+from behaviour.signals import type_factors
 
 
 @dataclass(frozen=True)
 class HistoryDecay:
-    """How much each event of a history counts; only the latest event of an item counts.
+    """How much each event of a history counts; only the strongest event of an item counts.
 
     With both half-lives, the two factors are multiplied.
     """
@@ -28,11 +29,11 @@ class HistoryDecay:
 
     def matrix(self, histories: Interactions, now: int) -> sparse.csr_matrix:
         """Return the histories × items matrix of the weights of events, as float32."""
-        weights = histories.decay(now, self.half_life_days)
+        weights = histories.decay(now, self.half_life_days) * type_factors(histories, now)
         if self.half_life_sessions is not None:
             back = histories.sessions_back() / np.float32(self.half_life_sessions)
             weights = (weights * np.exp2(-back)).astype(np.float32)
-        return histories.weighed(weights, latest=True)
+        return histories.weighed(weights, strongest=True)
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,28 @@ class ItemToItem:
     weights: sparse.csr_matrix
     decay: HistoryDecay
 
-    def scores(self, histories: Interactions, now: int) -> Float32[np.ndarray, "users items"]:
-        """Score all items for each history at a time, in seconds since 1970."""
-        scores: Float32[np.ndarray, "users items"]
-        scores = (self.decay.matrix(histories, now) @ self.weights).toarray()
-        return scores
+    def scores(
+        self, histories: Interactions, now: int, added: sparse.csr_matrix | None = None
+    ) -> Float32[np.ndarray, "users items"]:
+        """Score all items for each history at a time, in seconds since 1970.
+
+        Args:
+            histories: The histories.
+            now: The time at which an event has age 0.
+            added: For each item that is new to the model, the weights of the model's items that
+                count instead, see `text_fill`; the new items have the last rows.
+        """
+        weights = self.decay.matrix(histories, now)
+        if added is None:
+            return np.asarray((weights @ self.weights).toarray(), np.float32)
+        items = added.shape[1]
+        weights = weights[:, :items] + weights[:, items:] @ added
+        scores = (weights @ self.weights).toarray()
+        return np.hstack([scores, (added @ scores.T).T]).astype(np.float32)
+
+    def with_fill(self, fill: sparse.csr_matrix) -> "ItemToItem":
+        """Give items without events the scores of items with similar texts; see `text_fill`."""
+        return ItemToItem((self.weights + self.weights @ fill.T).tocsr(), self.decay)
 
     def save(self, path: Path) -> None:
         """Write the model to a file."""

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32, Int64
+from scipy import sparse
 
 from behaviour.interactions import Interactions
 from behaviour.models.arrays import open_arrays, write_arrays
+from behaviour.models.text_fill import filled
 
 WINDOWS_DAYS = (
     3.0,
@@ -73,6 +75,35 @@ class Popularity:
     def window(self, days: float) -> Float32[np.ndarray, " items"]:
         """Return the counts of the window with a length in days."""
         return np.asarray(self.counts[self.windows_days.tolist().index(days)])
+
+    def with_fill(self, fill: sparse.csr_matrix) -> "Popularity":
+        """Give items without events the counts and times of items with similar texts.
+
+        Counts are averaged as logarithms. `fill` is the matrix of `text_fill`.
+        """
+        is_new = np.diff(fill.indptr) > 0
+        counts = np.expm1(filled(np.log1p(self.counts), fill))
+        decayed = np.expm1(filled(np.log1p(self.decayed)[None], fill))[0]
+        total = np.maximum(np.asarray(fill.sum(axis=1)).ravel(), 1e-6)
+        times = (
+            np.where(is_new, (fill @ values.astype(np.float64)) / total, values).astype(np.int64)
+            for values in (self.first, self.last)
+        )
+        return Popularity(counts, self.windows_days, decayed, *times)
+
+    def extended(self, added: sparse.csr_matrix) -> "Popularity":
+        """Return the counts with further items, which are filled from the weights of the others."""
+        few, items = added.shape
+        after = ((0, 0), (0, few))
+        starts = np.concatenate([np.zeros(items, added.indptr.dtype), added.indptr])
+        fill = sparse.csr_matrix((added.data, added.indices, starts), (items + few, items + few))
+        return Popularity(
+            np.pad(self.counts, after),
+            self.windows_days,
+            np.pad(self.decayed, after[1]),
+            np.pad(self.first, after[1], constant_values=-1),
+            np.pad(self.last, after[1], constant_values=-1),
+        ).with_fill(fill)
 
     def save(self, path: Path) -> None:
         """Write the counts to a file."""

@@ -10,9 +10,9 @@ from behaviour.interactions import Interactions
 
 @dataclass(frozen=True)
 class Repeat:
-    """Scores the items that a user had before; all other items have score 0.
+    """Scores the items that a user bought before; all other items have score 0.
 
-    The score of an item is the sum of 0.5^(age / half-life) over the user's events with the item.
+    The score of an item is the sum of 0.5^(age / half-life) over the user's purchases of the item.
     Repeated purchases dominate what people buy next (Hu et al., "Modeling personalized item
     frequency information for next-basket recommendation", 2020, arXiv 2006.00556).
 
@@ -25,5 +25,5 @@ class Repeat:
     def scores(self, histories: Interactions, now: int) -> Float32[np.ndarray, "users items"]:
         """Score all items for each history at a time, in seconds since 1970."""
         scores: Float32[np.ndarray, "users items"]
-        scores = histories.matrix(now, self.half_life_days).toarray()
+        scores = histories.of_types("purchase").matrix(now, self.half_life_days).toarray()
         return scores

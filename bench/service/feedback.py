@@ -25,7 +25,7 @@ from behaviour.config import FeedbackConfig
 from behaviour.feedback import Feedback
 from server.convert.events import event_records
 from shortlist.client import Client
-from shortlist.requests import event
+from shortlist.events import event
 from shortlist.v1.event_pb2 import Event
 
 Record = Callable[[Sequence[Event]], object]

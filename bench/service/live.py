@@ -41,6 +41,7 @@ from search import bundle
 from towers.index import IndexConfig
 from towers.saving import save_towers
 from train.pipeline.bundle import assemble
+from train.pipeline.calibration import CalibrationConfig
 from train.pipeline.steps import TrainingStep
 
 _SEED = 0
@@ -104,6 +105,7 @@ def make_bundle(work: Path, items: int) -> Path:
         choose_numerics(),
         judged={"train": (), "dev": ()},
         golden_queries=vectors.queries()[:8],
+        calibration=CalibrationConfig(),
         built_from={"dataset": f"{items} titles"},
     )
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -25,8 +26,9 @@ from catalog.dataset.validation import (
     true_rows,
 )
 from catalog.equal_rows import first_of_equals
+from catalog.events import MAX_EARLY_SECONDS, OPTIONAL_IDS
 from catalog.item_text import normalise_query
-from catalog.schema import EVENTS, ITEMS, NUMBER, SCHEMAS, DatasetInfo, Schema
+from catalog.schema import EVENTS, ITEMS, NUMBER, SCHEMAS, TIME, DatasetInfo, Schema
 
 _INFO_FILE = "dataset.json"
 _ROLES = tuple(role.name for role in fields(AttributeRoles))
@@ -67,20 +69,24 @@ class Dataset:
 
 
 def read_dataset(
-    directory: Path, *, change: Callable[[pa.Table], pa.Table] | None = None
+    directory: Path,
+    *,
+    change: Callable[[pa.Table], pa.Table] | None = None,
+    clock: Callable[[], float] = time.time,
 ) -> Dataset:
     """Read and check a dataset directory.
 
     If judgments have no query ids, each query gets an id. If they have no splits, a hash of the
     normalised query chooses the split: 80% train, 10% dev, 10% test. Repeated judgments are left
-    out, and so are judgments and events of unknown items; warnings say how many. NaN in an optional
-    number is a missing value.
+    out, and so are judgments and events of unknown items, and events of the future; warnings say
+    how many. NaN in an optional number is a missing value.
 
     Args:
         directory: Holds `items` and optionally `judgments`, `events` and `users`, each as .parquet,
             .jsonl, .jsonl.gz or .csv, and optionally `dataset.json`. In a csv, attributes and
             embedding are JSON text, and so are lists of identifiers and categories.
         change: Changes the items, before judgments and events of unknown items are left out.
+        clock: Returns the seconds since 1970.
 
     Returns:
         The dataset.
@@ -111,7 +117,11 @@ def read_dataset(
     info = _resolve(settings, directory, roles, full.get("judgments"), problems)
     for name in ("judgments", "events"):
         if name in full:
-            full[name] = _drop_unknown(full[name], full["items"], tables[name], problems)
+            kept = _of_known_items(full[name], full["items"], tables[name], problems)
+            if name == "events":
+                latest = clock() + MAX_EARLY_SECONDS
+                kept = pc.and_(kept, _not_after(latest, full[name], tables[name], problems))
+            full[name] = full[name].filter(kept)
     if "judgments" in full:
         full["judgments"] = _finish_judgments(full["judgments"], tables["judgments"], problems)
     return Dataset(
@@ -265,32 +275,58 @@ def _complete(raw: RawTable) -> pa.Table:
     others = [name for name in raw.table.column_names if name not in columns]
     table = pa.table(columns | {name: raw.table[name] for name in others})
     if raw.schema is EVENTS:
-        table = _without_blank_people(table)
+        table = _without_blank_ids(table)
     return complete_categories(table) if raw.schema is ITEMS else table
 
 
-def _without_blank_people(events: pa.Table) -> pa.Table:
-    """Turn blank ids of users and sessions into nulls: these events are not those of one person."""
-    for name in ("user_id", "session_id"):
+def _without_blank_ids(events: pa.Table) -> pa.Table:
+    """Turn blank ids into nulls."""
+    for name in OPTIONAL_IDS:
         blank = pc.equal(pc.utf8_trim_whitespace(events[name]), "")
         ids = pc.if_else(blank, pa.scalar(None, events[name].type), events[name])
         events = events.set_column(events.schema.get_field_index(name), name, ids)
     return events
 
 
-def _drop_unknown(table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:
-    """Drop rows that name an unknown item, and add a warning."""
+def _not_after(
+    latest: float, events: pa.Table, raw: RawTable, problems: Problems
+) -> pa.ChunkedArray:
+    """Return which events are not later than a time; add a warning about the others.
+
+    One event of the next century would make all others too old to count.
+
+    Args:
+        latest: The time, in seconds since 1970.
+        events: The events of `raw`.
+        raw: The table as it was read.
+        problems: Collects the warning.
+    """
+    kept = pc.less_equal(events["time"], pa.scalar(int(latest * 1e6), TIME))
+    rows = true_rows(pc.invert(kept))
+    if len(rows):
+        first = events["time"][int(rows[0])].as_py()
+        problems.warning(
+            f"{raw.source.where(int(rows[0]))}, column time: {first:%Y-%m-%d} is in the future; "
+            f"{len(rows):,} of {count(len(events), 'event')} left out"
+        )
+    return kept
+
+
+def _of_known_items(
+    table: pa.Table, items: pa.Table, raw: RawTable, problems: Problems
+) -> pa.ChunkedArray:
+    """Return which rows name an item; add a warning about the others."""
     known = pc.is_in(table["item_id"], value_set=items["item_id"])
     rows = true_rows(pc.invert(known))
     if not len(rows):
-        return table
+        return known
     unknown = table["item_id"].take(pa.array(rows))
     problems.warning(
         f"{raw.source.where(int(rows[0]))}, column item_id: {quote(unknown[0].as_py())} is not "
         f"among the items; {len(rows):,} of {count(len(table), raw.schema.name[:-1])}, of "
         f"{count(pc.count_distinct(unknown).as_py(), 'unknown item')}, left out"
     )
-    return table.filter(known)
+    return known
 
 
 def _finish_judgments(table: pa.Table, raw: RawTable, problems: Problems) -> pa.Table:

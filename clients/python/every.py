@@ -21,7 +21,7 @@ import grpc
 from google.rpc import error_details_pb2
 
 from shortlist.client import ShortlistError
-from shortlist.requests import event
+from shortlist.events import event
 from shortlist.v1 import admin_service_pb2 as admin
 from shortlist.v1 import catalog_service_pb2 as catalog
 from shortlist.v1 import curation_service_pb2 as curation

@@ -167,7 +167,7 @@ class AsyncClient:
         request = requests.recommend(options)
         return await self._call(self._recommend.Recommend, request, timeout_seconds, request_id)
 
-    async def substitutes(
+    async def recommend_similar(
         self,
         item_id: str,
         *,
@@ -175,8 +175,8 @@ class AsyncClient:
         request_id: str | None = None,
         **options: Unpack[ListOptions],
     ) -> recommend_service_pb2.RecommendServiceSimilarItemsResponse:
-        """Find substitutes of an item (RecommendService.SimilarItems)."""
-        request = requests.substitutes(item_id, options)
+        """Find the items that are most like an item (RecommendService.SimilarItems)."""
+        request = requests.recommend_similar(item_id, options)
         return await self._call(self._recommend.SimilarItems, request, timeout_seconds, request_id)
 
     async def complementary_items(
@@ -340,6 +340,19 @@ class AsyncClient:
         request = requests.batch_get_items(item_ids, item_fields)
         return await self._call(self._catalog.BatchGetItems, request, timeout_seconds, request_id)
 
+    async def list_items(
+        self,
+        page_size: int = 0,
+        page_token: str = "",
+        *,
+        item_fields: Iterable[str] = (),
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+    ) -> catalog_service_pb2.ListItemsResponse:
+        """Return one page of all items, in the order of their ids (CatalogService.ListItems)."""
+        request = requests.list_items(page_size, page_token, item_fields)
+        return await self._call(self._catalog.ListItems, request, timeout_seconds, request_id)
+
     def upsert_items(
         self,
         writes: AsyncIterable[catalog_service_pb2.UpsertItemsRequest],
@@ -435,7 +448,7 @@ class AsyncClient:
     ) -> feedback_service_pb2.RecordEventsResponse:
         """Record up to 1,000 events (FeedbackService.RecordEvents).
 
-        Create events with `shortlist.requests.event`. If the call fails, it is safe to record the
+        Create events with `shortlist.events.event_of`. If the call fails, it is safe to record the
         same events again.
         """
         request = requests.record_events(events)

@@ -1,9 +1,8 @@
 """The requests that `Client` and `AsyncClient` send, built from Python values."""
 
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
-from typing import TypeAlias, TypedDict, Unpack
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias, TypedDict
 
 from google.protobuf import field_mask_pb2
 
@@ -13,6 +12,7 @@ from shortlist.v1 import (
     context_pb2,
     curation_service_pb2,
     event_pb2,
+    exploration_pb2,
     facet_pb2,
     feedback_service_pb2,
     filter_pb2,
@@ -47,6 +47,7 @@ class SearchOptions(TypedDict, total=False):
     item_fields: Iterable[str]  # fields of items to return, such as "title"; empty means all
     language: str  # of the query, such as "en" or "pt-BR"
     understanding: understanding_pb2.Understanding | None  # the kinds of understanding to turn off
+    exploration: exploration_pb2.Exploration | None  # show uncertain items at some positions
     person: context_pb2.Person | None  # the person for whom the results are ranked
     context: context_pb2.Context | None  # the situation, such as the country
 
@@ -73,6 +74,7 @@ class RecommendOptions(ListOptions, total=False):
     surface: recommend_service_pb2.Surface.ValueType
     item_ids: Sequence[str]  # the items on the page or in the basket
     context: context_pb2.Context | None
+    exploration: exploration_pb2.Exploration | None  # show uncertain items at some positions
 
 
 class SimilarOptions(TypedDict, total=False):
@@ -121,21 +123,6 @@ class ListCurationsOptions(TypedDict, total=False):
 Curated: TypeAlias = curation_service_pb2.SynonymRule | curation_service_pb2.QueryRules
 
 
-class EventOptions(TypedDict, total=False):
-    """The optional fields of an Event."""
-
-    user_id: str
-    session_id: str
-    query: str
-    position: int  # from 1, through all pages
-    request_id: str  # of the call that returned the item
-    bundle_id: str  # of the response that contained the item
-    context: Mapping[str, str]  # such as {"device": "phone"}
-    propensity: float | None  # probability of being shown at this position, with exploration
-    price: float | None
-    quantity: float | None
-
-
 def retrieve(
     query: str | Iterable[float], options: RetrieveOptions
 ) -> retrieval_service_pb2.RetrieveRequest:
@@ -181,10 +168,10 @@ def recommend(options: RecommendOptions) -> recommend_service_pb2.RecommendReque
     return request
 
 
-def substitutes(
+def recommend_similar(
     item_id: str, options: ListOptions
 ) -> recommend_service_pb2.RecommendServiceSimilarItemsRequest:
-    """Return a request for the substitutes of an item."""
+    """Return a request of RecommendService for the items that are most like an item."""
     fields = options.pop("item_fields", ())
     kind = recommend_service_pb2.RecommendServiceSimilarItemsRequest
     request = kind(item_id=item_id, **options)  # type: ignore[arg-type]
@@ -273,6 +260,17 @@ def batch_get_items(
     return catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids, item_fields=fields)
 
 
+def list_items(
+    page_size: int, page_token: str, item_fields: Iterable[str]
+) -> catalog_service_pb2.ListItemsRequest:
+    """Return a ListItemsRequest; empty `item_fields` means all fields."""
+    return catalog_service_pb2.ListItemsRequest(
+        page_size=page_size,
+        page_token=page_token,
+        item_fields=field_mask_pb2.FieldMask(paths=item_fields),
+    )
+
+
 def upsert(
     item: item_pb2.Item, *, fields: Iterable[str] = (), request_id: str | None = None
 ) -> catalog_service_pb2.UpsertItemsRequest:
@@ -294,37 +292,6 @@ def upsert(
 def deletion(item_id: str, *, request_id: str | None = None) -> DeleteItemsRequest:
     """Return a deletion of an item; see `upsert` for `request_id`."""
     return DeleteItemsRequest(request_id=request_id or uuid.uuid4().hex, item_id=item_id)
-
-
-def event(
-    type: str,  # noqa: A002 - the name of the field
-    item_id: str,
-    *,
-    event_id: str | None = None,
-    time: datetime | None = None,
-    **options: Unpack[EventOptions],
-) -> event_pb2.Event:
-    """Return an event for `record_events`.
-
-    Args:
-        type: What the person did, such as "click" or "add_to_cart".
-        item_id: The item.
-        event_id: The id of the event; None means a random id. Recording the event again with the
-            same id changes nothing.
-        time: When the event happened, with a time zone; None means now.
-        options: The other fields.
-
-    Raises:
-        ValueError: The type is unknown.
-    """
-    message = event_pb2.Event(
-        event_id=event_id or uuid.uuid4().hex,
-        type=event_pb2.EventType.Value(f"EVENT_TYPE_{type.upper()}"),
-        item_id=item_id,
-        **options,
-    )
-    message.time.FromDatetime(time or datetime.now(UTC))
-    return message
 
 
 def record_events(

@@ -16,6 +16,8 @@ def rules(
     diversity: float = 0.0,
     caps: Mapping[str, int] | Iterable[rules_pb2.Cap] = (),
     pins: Mapping[str, int] | None = None,
+    promotions: Iterable[rules_pb2.Promotion] = (),
+    promoted_share: float = 0.0,
 ) -> rules_pb2.Rules:
     """Return the rules of a search.
 
@@ -27,6 +29,8 @@ def rules(
         caps: The maximum number of results with the same value, by field; or `Cap` messages, such
             as those from `category_cap`.
         pins: The position in the list, counted from 1, by item id.
+        promotions: Items that are shown higher for money, as `Promotion` messages.
+        promoted_share: The largest share of positions that promotions have; 0 means 0.2.
     """
     return rules_pb2.Rules(
         excluded=exclude if isinstance(exclude, filter_pb2.Filter) else None,
@@ -40,6 +44,8 @@ def rules(
             rules_pb2.Pin(item_id=item_id, position=position)
             for item_id, position in (pins or {}).items()
         ],
+        promotions=promotions,
+        promoted_share=promoted_share,
     )
 
 

@@ -5,7 +5,7 @@ other candidates. All counts are counts before `now`, so no feature can read its
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float32, Int, Int32
@@ -38,6 +38,25 @@ class Candidates:
     recall_scores: Float32[np.ndarray, "users candidates"]
     popularity: Popularity
     prices: Float32[np.ndarray, " items"]
+
+    def first(self, count: int) -> "Candidates":
+        """Return the first `count` candidates of each user."""
+        return replace(
+            self,
+            rows=self.rows[:, :count],
+            channel_scores=self.channel_scores[:, :count],
+            recall_scores=self.recall_scores[:, :count],
+        )
+
+    def of_users(self, users: Int[np.ndarray, " batch"]) -> "Candidates":
+        """Return the candidates of some users."""
+        return replace(
+            self,
+            histories=self.histories.of_users(users),
+            rows=self.rows[users],
+            channel_scores=self.channel_scores[users],
+            recall_scores=self.recall_scores[users],
+        )
 
 
 def feature_names(channels: Sequence[str], windows_days: Sequence[float]) -> tuple[str, ...]:
@@ -78,30 +97,32 @@ def _item_features(
     candidates: Candidates, rows: Int[np.ndarray, "users candidates"]
 ) -> Float32[np.ndarray, "users candidates features"]:
     popularity = candidates.popularity
-    logs = np.log1p(popularity.counts)
-    trend = np.log1p(popularity.window(_WEEK)) - np.log1p(
-        popularity.window(_MONTH) * np.float32(_WEEK / _MONTH)
-    )
+    week = np.log1p(popularity.window(_WEEK)[rows])
     columns = [
-        *logs,
-        trend,
-        _log_days(popularity.first, candidates.now),
-        _log_days(popularity.last, candidates.now),
-        _log_price(candidates.prices),
+        *np.log1p(popularity.counts[:, rows]),
+        week - np.log1p(popularity.window(_MONTH)[rows] * np.float32(_WEEK / _MONTH)),
+        _log_days(popularity.first[rows], candidates.now),
+        _log_days(popularity.last[rows], candidates.now),
+        _log_price(candidates.prices[rows]),
     ]
-    return np.asarray(np.stack(columns, axis=-1)[rows], np.float32)
+    return np.stack(columns, axis=-1).astype(np.float32)
 
 
 def _own_features(
     candidates: Candidates, rows: Int[np.ndarray, "users candidates"]
 ) -> Float32[np.ndarray, "users candidates features"]:
     histories = candidates.histories
-    users = np.arange(histories.users)[:, None]
-    count = histories.matrix().toarray()[users, rows]
-    last = np.full((histories.users, histories.items), -1, np.int64)
-    np.maximum.at(last, (histories.user, histories.item), histories.time)
-    days = _log_days(last[users, rows], candidates.now)
-    return np.stack([np.log1p(count), days], axis=-1)
+    users = np.arange(histories.users, dtype=np.int64)[:, None]
+    keys = histories.user.astype(np.int64) * histories.items + histories.item
+    own, number = np.unique(keys, return_inverse=True)
+    counts = np.zeros(len(own) + 1, np.float32)  # the last place: items that the user never had
+    counts[:-1] = np.bincount(number, minlength=len(own))
+    last = np.full(len(own) + 1, -1, np.int64)
+    np.maximum.at(last, number, histories.time)
+    wanted = users * histories.items + rows
+    places = np.searchsorted(own, wanted)
+    places[np.append(own, -1)[places] != wanted] = len(own)
+    return np.stack([np.log1p(counts[places]), _log_days(last[places], candidates.now)], axis=-1)
 
 
 def _user_features(candidates: Candidates) -> Float32[np.ndarray, "users features"]:
@@ -112,7 +133,7 @@ def _user_features(candidates: Candidates) -> Float32[np.ndarray, "users feature
     )
     last = np.full(histories.users, -1, np.int64)
     np.maximum.at(last, histories.user, histories.time)
-    prices = _log_price(candidates.prices)[histories.item]
+    prices = _log_price(candidates.prices[histories.item])
     known = ~np.isnan(prices)
     sums = np.bincount(histories.user[known], prices[known], histories.users)
     counts = np.bincount(histories.user[known], minlength=histories.users)
@@ -127,5 +148,5 @@ def _log_days(times: Int[np.ndarray, "*times"], now: int) -> Float32[np.ndarray,
     return np.asarray(np.log1p(days), np.float32)
 
 
-def _log_price(prices: Float32[np.ndarray, " items"]) -> Float32[np.ndarray, " items"]:
+def _log_price(prices: Float32[np.ndarray, "*items"]) -> Float32[np.ndarray, "*items"]:
     return np.asarray(np.log(np.maximum(prices, np.float32(0.05))), np.float32)

@@ -38,6 +38,7 @@ LEXICAL = "lexical"
 UNDERSTANDING = "understanding"  # optional
 SUGGESTIONS = "suggestions"  # optional
 BEHAVIOUR = "behaviour"  # optional: what people do, as counts; no user ids
+PEOPLE = "people"  # optional: the user tower and the blocks of items; no user ids
 ITEMS = "items.parquet"
 GOLDEN = "golden.jsonl"
 _MAX_PROBLEMS = 10  # number of problems that a message lists

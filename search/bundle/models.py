@@ -14,15 +14,18 @@ from search import bundle
 from search.runtime.batching import Batcher
 from search.runtime.deadline import caller_check
 from towers.encoder import TowerEncoder
+from towers.history.forward import UserForward
+from towers.history.saving import load_history
 from towers.saving import load_towers
 
 
 class Models:
-    """The towers and the reranker of a bundle.
+    """The towers, the reranker and the user tower of a bundle.
 
     Attributes:
         encoder: The query tower and the item tower.
         pairs: The cross-encoder; None if the bundle has no reranker.
+        users: The user tower; None if the bundle has none.
         numerics: The input type of matrix products, and why it was chosen.
     """
 
@@ -45,6 +48,9 @@ class Models:
         if rerank.is_dir():
             statistics = FeatureStatistics.read(rerank)
             self.pairs = PairScorer(load_reranker(rerank), statistics, tokenizer, numerics)
+        check()
+        people = directory / bundle.PEOPLE
+        self.users = UserForward(load_history(people)) if people.is_dir() else None
         self._files = _files(manifest)
         self._batcher: Batcher | None = None
 
@@ -63,6 +69,8 @@ class Models:
         self.encoder.warm_up(check)
         if self.pairs is not None:
             self.pairs.warm_up(check)
+        if self.users is not None:
+            self.users.warm_up(check)
 
     def share(self) -> None:
         """Batch the model work of concurrent requests from now on."""
@@ -78,6 +86,8 @@ class Models:
         self.encoder.route(queries=first, items=second)
         if self.pairs is not None:
             self.pairs.route(second)
+        if self.users is not None:
+            self.users.route(first)
 
     def close(self) -> None:
         """Finish the queued work, then end the batching that `share` started."""
@@ -87,10 +97,11 @@ class Models:
     @property
     def compilations(self) -> int:
         """The number of model programs compiled so far."""
-        return self.encoder.compilations + (self.pairs.compilations if self.pairs else 0)
+        models = (self.encoder, self.pairs, self.users)
+        return sum(model.compilations for model in models if model is not None)
 
 
 def _files(manifest: bundle.Manifest) -> Mapping[str, Any]:
     """Return the SHA-256 of each model file, by path."""
-    parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER)
+    parts = (bundle.TOWERS, bundle.RERANK, bundle.TOKENIZER, bundle.PEOPLE)
     return {p: e["sha256"] for p, e in manifest.files.items() if p.split("/")[0] in parts}

@@ -10,6 +10,7 @@ from search.channels.history import HistoryChannel
 from search.channels.lexical import LexicalChannel
 from search.channels.popular import PopularChannel
 from search.channels.repeat import RepeatChannel
+from search.channels.user_tower import UserTowerChannel
 
 if TYPE_CHECKING:
     ChannelTypes: TypeAlias = Sequence[type[Channel]]
@@ -18,5 +19,11 @@ else:  # the type checks in tests cannot check classes of a protocol that has at
 
 # All channels, in the order in which results list them.
 SEARCH_CHANNELS: ChannelTypes = (DenseChannel, LexicalChannel)
-PERSONAL_CHANNELS: ChannelTypes = (AlsoBoughtChannel, HistoryChannel, PopularChannel, RepeatChannel)
+PERSONAL_CHANNELS: ChannelTypes = (
+    AlsoBoughtChannel,
+    HistoryChannel,
+    PopularChannel,
+    RepeatChannel,
+    UserTowerChannel,
+)
 CHANNELS: ChannelTypes = (*SEARCH_CHANNELS, *PERSONAL_CHANNELS)

@@ -1,4 +1,4 @@
-"""The channel "also bought": the items that people have who have the items of the history."""
+"""The channel "also bought": items of people who also have the history's items."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ class AlsoBoughtChannel:
     """Finds items by the counts of items that people have together.
 
     The score of an item is the sum, over the items of the history, of the weight of the history's
-    item and the model's weight between both items. It is divided by the best score of any item.
+    item times the model's weight between both items. It is divided by the best score of any item.
 
     Attributes:
         items: The rows of the models' items.

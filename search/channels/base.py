@@ -25,6 +25,23 @@ Allowed: TypeAlias = Bool[np.ndarray, " items"] | None
 
 
 @dataclass(frozen=True)
+class UserVector:
+    """A person as the channel of the user tower reads one.
+
+    Attributes:
+        vector: The vector of the person from the user tower.
+        of_own: The inner products with the items that have a block of their own.
+        of_blocks: The part of these inner products that is due to the items' blocks.
+        interests: Text vector and residual of each item of `History.interests`.
+    """
+
+    vector: Float32[np.ndarray, " dim"]
+    of_own: Float32[np.ndarray, " own"]
+    of_blocks: Float32[np.ndarray, " own"]
+    interests: Float32[np.ndarray, "interests width"]
+
+
+@dataclass(frozen=True)
 class Query:
     """A query in the form that channels use.
 
@@ -37,6 +54,7 @@ class Query:
         language: The language of the query; "": not known.
         history: The history of the person; None if the request names no person and asks for no
             recommendations.
+        user: The person as a vector of the user tower; None without one.
         context: The attributes of the situation, such as the country.
         trends: What is popular in the server's own events; None without such events.
     """
@@ -47,6 +65,7 @@ class Query:
     alternatives: tuple[tuple[str, float], ...] = ()
     language: str = ""
     history: History | None = None
+    user: UserVector | None = None
     context: Mapping[str, str] = field(default_factory=dict)
     trends: Trends | None = None
 

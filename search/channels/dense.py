@@ -94,6 +94,11 @@ class DenseChannel:
             rows, cosines = rows[order], cosines[order]
         return ChannelHits(rows, cosines, plan)
 
+    @property
+    def dim(self) -> int:
+        """Width of the vectors."""
+        return self._vectors.shape[1]
+
     def scores(
         self, query: Query, rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:

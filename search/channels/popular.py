@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32
+from jaxtyping import Bool, Float32, Float64, Int32
 
 from catalog.catalogue import Catalogue
 from search import bundle as bundle_files
@@ -78,13 +78,39 @@ class PopularChannel:
         self, query: Query, rows: Int32[np.ndarray, " items"]
     ) -> Float32[np.ndarray, " items"]:
         """Return the scores of items."""
+        shares = self._shares(query, rows)
+        return np.asarray((shares + _OF_RATINGS * self.ratings[rows]) / (1 + _OF_RATINGS))
+
+    def have_events(
+        self, query: Query, rows: Int32[np.ndarray, " items"]
+    ) -> Bool[np.ndarray, " items"]:
+        """Return which items have events in the situation of a query; ratings do not count."""
+        return np.asarray(self._shares(query, rows) > 0)
+
+    def _shares(
+        self, query: Query, rows: Int32[np.ndarray, " items"]
+    ) -> Float32[np.ndarray, " items"]:
         counts = self.items.by_row(self.counts.shares(query.context), rows)
         if query.trends is not None:
             terms = np.float32(1 + len(self.counts.segments(query.context)))
             shares = np.zeros(len(self.ratings), np.float32)
             shares[query.trends.rows] = query.trends.shares
             counts = (terms * counts + shares[rows]) / (terms + 1)
-        return np.asarray((counts + _OF_RATINGS * self.ratings[rows]) / (1 + _OF_RATINGS))
+        return np.asarray(counts, np.float32)
+
+    def shares_here(self, query: Query) -> Float32[np.ndarray, " rows"] | None:
+        """Return each row's shares in the segments of the context and in the server's own events.
+
+        The result is the sum of these shares; None if there are neither segments nor events.
+        """
+        segments = self.counts.segments(query.context)
+        if not segments and query.trends is None:
+            return None
+        values = self.counts.values[[self.counts.rows[name] for name in segments]].sum(axis=0)
+        shares = self.items.by_row(values, np.arange(len(self.ratings), dtype=np.int32))
+        if query.trends is not None:
+            shares[query.trends.rows] += query.trends.shares
+        return shares
 
     def causes(self, query: Query, row: int) -> Interests:
         """Return nothing: every history gets the same items."""

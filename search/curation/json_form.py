@@ -8,12 +8,21 @@ from base.errors import check_count
 from search.curation import filter_json
 from search.curation.curation import Content, QueryRules
 from search.curation.json_values import fields_of, list_of, typed
-from search.rules import NO_RULES, Boost, Cap, Pin, Rules
+from search.rules import NO_RULES, Boost, Cap, Pin, Promotion, Rules
 from search.understanding.synonyms import SynonymRule
 
 MAX_CONTENT_BYTES = 64 * 2**10
 
-_RULES = ("excluded_item_ids", "excluded", "boosts", "diversity", "caps", "pins")
+_RULES = (
+    "excluded_item_ids",
+    "excluded",
+    "boosts",
+    "diversity",
+    "caps",
+    "pins",
+    "promotions",
+    "promoted_share",
+)
 
 
 def to_json(content: Content) -> str:
@@ -80,6 +89,11 @@ def _rules_object(rules: Rules) -> dict[str, Any]:
         "diversity": rules.diversity,
         "caps": [_set(vars(cap)) for cap in rules.caps],
         "pins": [vars(pin) for pin in rules.pins],
+        "promotions": [
+            {**vars(promotion), "item_ids": list(promotion.item_ids)}
+            for promotion in rules.promotions
+        ],
+        "promoted_share": rules.promoted_share,
     }
     return _set(fields)
 
@@ -101,6 +115,8 @@ def _rules(value: Any, path: str) -> Rules:
         typed(fields.get("diversity", 0.0), float, f"{path}.diversity"),
         tuple(_cap(part, at) for at, part in parts("caps")),
         tuple(_pin(part, at) for at, part in parts("pins")),
+        tuple(_promotion(part, at) for at, part in parts("promotions")),
+        typed(fields.get("promoted_share", 0.0), float, f"{path}.promoted_share"),
     )
 
 
@@ -124,6 +140,21 @@ def _pin(value: Any, path: str) -> Pin:
     return Pin(
         typed(fields["item_id"], str, f"{path}.item_id"),
         typed(fields["position"], int, f"{path}.position"),
+    )
+
+
+def _promotion(value: Any, path: str) -> Promotion:
+    required = ("promotion_id", "item_ids", "daily_budget")
+    fields = fields_of(value, path, required, ("cost", "charged", "min_relevance"))
+    item_ids = list_of(fields["item_ids"], f"{path}.item_ids")
+    numbers = ("daily_budget", "cost", "min_relevance")
+    return Promotion(
+        typed(fields["promotion_id"], str, f"{path}.promotion_id"),
+        tuple(typed(each, str, f"{path}.item_ids[{n}]") for n, each in enumerate(item_ids)),
+        charged=typed(fields.get("charged", Promotion.charged), str, f"{path}.charged"),
+        **{
+            name: typed(fields[name], float, f"{path}.{name}") for name in numbers if name in fields
+        },
     )
 
 

@@ -1,36 +1,20 @@
 """The history of a person as arrays, in the form that channels use."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
+from jaxtyping import Bool, Float32, Int32, Int64
 
 from behaviour.events import DAY
 from behaviour.histories import PastEvent
+from behaviour.signals import HALF_LIVES, PURCHASE, WEIGHTS
 from catalog.catalogue import Catalogue
 from catalog.events import EVENT_TYPES
 
-# How much an event of each type says about what a person wants, and the age in days at which it
-# says one half. An impression says nothing, because the person did not choose it. An event with a
-# negative weight takes back the earlier events with its item. The half-life of purchases was chosen
-# on Online Retail, of 60, 120 and 180 days.
-EVENT_WEIGHTS: Mapping[str, tuple[float, float]] = {
-    "impression": (0.0, 1.0),
-    "view": (0.3, 7.0),
-    "click": (0.3, 7.0),
-    "add_to_cart": (0.7, 30.0),
-    "remove_from_cart": (-1.0, 1.0),
-    "purchase": (1.0, 120.0),
-    "return": (-1.0, 1.0),
-}
-PURCHASE = EVENT_TYPES.index("purchase")
 _SEEN = (EVENT_TYPES.index("view"), EVENT_TYPES.index("click"))
-_WEIGHTS, _HALF_LIVES = np.array([EVENT_WEIGHTS[kind] for kind in EVENT_TYPES], np.float32).T
 _REPEAT_HALF_LIFE = 60.0  # age in days at which a purchase counts one half for its repetition
-# Weight of a person's own events beside the items of the page or the basket, which count 1.
-_BESIDE_ANCHORS = 0.1
 
 
 @dataclass(frozen=True)
@@ -65,7 +49,8 @@ class History:
     Attributes:
         rows: Row of each event's item.
         types: Type of each event, as an index into `EVENT_TYPES`.
-        ages: Age of each event in days.
+        times: Time of each event, in microseconds since 1970.
+        now: The time at which the age is 0, in microseconds since 1970.
         anchors: Rows of the items on the page or in the basket, each once.
         together: Whether items that are bought in one basket count, and not items that are bought
             by one person.
@@ -74,7 +59,8 @@ class History:
 
     rows: Int32[np.ndarray, " events"]
     types: Int32[np.ndarray, " events"]
-    ages: Float32[np.ndarray, " events"]
+    times: Int64[np.ndarray, " events"]
+    now: int
     anchors: Int32[np.ndarray, " anchors"]
     together: bool = False
     own_weight: float = 1.0
@@ -95,8 +81,7 @@ class History:
         Args:
             events: The events of the person, in any order. Those with unknown items are left out.
             catalogue: The items.
-            now: The time at which the age is 0, in microseconds since 1970. Later events have age
-                0, too.
+            now: See the attribute. Later events have age 0, too.
             anchors: The ids of the items on the page or in the basket.
             together: See the attribute.
             own_weight: See the attribute.
@@ -110,11 +95,17 @@ class History:
         return cls(
             rows[order],
             types[order],
-            (np.maximum(now - times[order], 0) / DAY).astype(np.float32),
+            times[order],
+            now,
             anchor_rows[anchor_rows >= 0],
             together,
             own_weight,
         )
+
+    @cached_property
+    def ages(self) -> Float32[np.ndarray, " events"]:
+        """Age of each event in days."""
+        return np.asarray(np.maximum(self.now - self.times, 0) / DAY, np.float32)
 
     @cached_property
     def interests(self) -> Interests:
@@ -123,8 +114,8 @@ class History:
         Only the strongest event with an item counts: what a person buys each week says little more
         about other items than what the person bought once.
         """
-        weights = _WEIGHTS[self.types] * np.exp2(-self.ages / _HALF_LIVES[self.types])
-        weights = np.where(self._taken_back, 0, weights * self.own_weight).astype(np.float32)
+        weights = WEIGHTS[self.types] * np.exp2(-self.ages / HALF_LIVES[self.types])
+        weights = np.where(self.taken_back, 0, weights * self.own_weight).astype(np.float32)
         rows = np.concatenate([self.rows, self.anchors])
         unique, number = np.unique(rows, return_inverse=True)
         strongest = np.zeros(len(unique), np.float32)
@@ -135,21 +126,26 @@ class History:
     @cached_property
     def purchases(self) -> Interests:
         """The items that the person bought, by number and recency of the purchases."""
-        bought = (self.types == PURCHASE) & ~self._taken_back
+        bought = (self.types == PURCHASE) & ~self.taken_back
         weights = np.exp2(-self.ages[bought] / np.float32(_REPEAT_HALF_LIFE))
         unique, number = np.unique(self.rows[bought], return_inverse=True)
         sums = np.bincount(number, weights, len(unique)).astype(np.float32)
         return Interests.ranked(unique.astype(np.int32), sums)
 
+    @property
+    def counts(self) -> Bool[np.ndarray, " events"]:
+        """Which events say that the person wants something."""
+        return np.asarray((WEIGHTS[self.types] > 0) & ~self.taken_back)
+
     @cached_property
-    def _taken_back(self) -> Bool[np.ndarray, " events"]:
+    def taken_back(self) -> Bool[np.ndarray, " events"]:
         """Which events a later return of the item, or its removal from the cart, takes back."""
         taken: dict[int, bool] = {}
         flags = np.zeros(len(self.rows), np.bool_)
         for event in range(len(self.rows) - 1, -1, -1):
             row = int(self.rows[event])
             flags[event] = taken.get(row, False)
-            if _WEIGHTS[self.types[event]] < 0:
+            if WEIGHTS[self.types[event]] < 0:
                 taken[row] = True
         return flags
 
@@ -165,14 +161,14 @@ class History:
 
     @cached_property
     def _strongest_types(self) -> dict[int, str]:
-        order = np.argsort(_WEIGHTS[self.types], kind="stable")
-        order = order[~self._taken_back[order]]
+        order = np.argsort(WEIGHTS[self.types], kind="stable")
+        order = order[~self.taken_back[order]]
         types = (EVENT_TYPES[number] for number in self.types[order].tolist())
         return dict(zip(self.rows[order].tolist(), types, strict=True))
 
 
 NO_HISTORY = History(
-    np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.float32), np.zeros(0, np.int32)
+    np.zeros(0, np.int32), np.zeros(0, np.int32), np.zeros(0, np.int64), 0, np.zeros(0, np.int32)
 )
 
 

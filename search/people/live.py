@@ -1,7 +1,6 @@
 """What a server knows of people beyond its bundle: their histories, and what is popular now."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,12 +9,10 @@ from jaxtyping import Float32, Int32
 from behaviour.feedback import Feedback
 from behaviour.histories import PastEvent
 from catalog.catalogue import Catalogue
+from search.exploration.click_rates import Clicks
 from search.people.person import Person
+from search.rules import Promotion
 
-_SECONDS = 1.0  # longest time for which the popular items are kept
-_MOST = 500  # number of popular items
-# How much an event of each type says about popularity.
-_WEIGHTS: Mapping[str, float] = {"purchase": 1.0, "add_to_cart": 0.5, "click": 0.1, "view": 0.1}
 # Number of purchases that is added to the count of the most popular item. So a few events on a
 # quiet day make nothing popular.
 _SMOOTHING = 20.0
@@ -54,11 +51,9 @@ def events_of(
 class LivePeople:
     """The events that a server has recorded. Safe to use from several threads."""
 
-    def __init__(self, feedback: Feedback, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Read the histories and counters of `feedback`; `clock` returns seconds."""
+    def __init__(self, feedback: Feedback) -> None:
+        """Read the histories and counters of `feedback`."""
         self._feedback = feedback
-        self._clock = clock
-        self._popular: tuple[float, list[tuple[str, float]]] = (-np.inf, [])
 
     def events(self, person: Person) -> tuple[PastEvent, ...]:
         """Return the recorded events of a person."""
@@ -66,12 +61,28 @@ class LivePeople:
             return ()
         return self._feedback.histories.of(person.user_id or None, person.session_id or None)
 
+    def clicks(self, query: str, item_ids: Sequence[str]) -> Clicks:
+        """Return the clicks of items after a query, or of items anywhere if the query is empty."""
+        counters = self._feedback.counters
+        counts = counters.pairs(query, item_ids) if query.strip() else counters.items(item_ids)
+        clicks, examined = counters.total()
+        # As if one of 20 earlier impressions had been clicked.
+        mean = min((clicks + 1) / (examined + 20), 1.0)
+        return Clicks(counts.of("click"), counts.examined, mean)
+
+    def may_promote(self, promotion: Promotion, now: int) -> bool:
+        """Return whether a promotion may spend at `now`, in microseconds since 1970."""
+        return self._feedback.spending.may_spend(
+            promotion.promotion_id,
+            promotion.charged,
+            budget=promotion.daily_budget,
+            cost=promotion.cost,
+            now=now,
+        )
+
     def trends(self, catalogue: Catalogue) -> Trends:
-        """Return the items that are popular now. They are counted anew at most once a second."""
-        now = self._clock()
-        if now - self._popular[0] >= _SECONDS:
-            self._popular = now, self._feedback.counters.popular(_WEIGHTS, _MOST)
-        popular = self._popular[1]
+        """Return the items that are popular now; `feedback` counts them regularly."""
+        popular = self._feedback.counters.popular
         rows = catalogue.rows([item_id for item_id, _ in popular])
         counts = np.array([count for _, count in popular], np.float32)
         shares = counts / (counts.max(initial=0) + np.float32(_SMOOTHING))

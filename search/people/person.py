@@ -37,7 +37,7 @@ class Surface(StrEnum):
     HOME = "home"  # a page about no item
     PRODUCT = "product"  # beside one item
     BASKET = "basket"  # beside the items in a basket
-    SIMILAR = "similar"  # substitutes of one item
+    SIMILAR = "similar"  # what is most like one item
     COMPLEMENTARY = "complementary"  # what is bought together with items; never substitutes
 
 

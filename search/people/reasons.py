@@ -11,6 +11,7 @@ class ReasonKind(StrEnum):
     SIMILAR = "similar"  # the item is like the causes
     REPEAT = "repeat"  # the person bought the item before
     POPULAR = "popular"  # many people buy the item
+    NEXT = "next"  # people with a history like the causes had the item next
 
 
 @dataclass(frozen=True)

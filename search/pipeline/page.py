@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from search.channels.fusion import scores_at
-from search.pipeline.rule_effects import stock
+from search.pipeline.rule_effects import promotions, stock
 from search.pipeline.state import SearchState
+from search.ranking.candidates import scores_at
 from search.result import Hit, SearchResult
 
 
@@ -27,6 +27,14 @@ def cut_page(state: SearchState) -> None:
                 stock.explained(hit) if rank in movable else hit
                 for hit, rank in zip(hits, ranks, strict=True)
             )
+        hits = promotions.explained(state, hits, request.offset)
+        if state.propensities is not None and state.exploring is not None:
+            page = slice(request.offset, request.end)
+            flags, chances = state.exploring[page].tolist(), state.propensities[page].tolist()
+            hits = tuple(
+                replace(hit, exploring=exploring, propensity=propensity)
+                for hit, exploring, propensity in zip(hits, flags, chances, strict=True)
+            )
         if request.highlight:
             hits = _highlighted(state, hits)
     state.result = SearchResult(
@@ -40,7 +48,8 @@ def cut_page(state: SearchState) -> None:
         degradations=tuple(state.degradations),
         rerank_target=state.rerank_target,
         interpretation=state.interpretation,
-        rules=() if state.effects is None else state.effects.reports,
+        rules=() if state.effects is None else state.effects.reports + promotions.reports(state),
+        active_promotions=state.active_promotions,
         relevant=state.relevant,
         nothing_fits=state.nothing_fits,
     )

@@ -7,34 +7,43 @@ from jaxtyping import Bool, Int32
 
 from catalog.filters import Equals
 from search.channels.base import Allowed, Query
-from search.channels.fusion import Candidates, recall_scores
+from search.channels.fusion import recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.demotion import demoted
+from search.pipeline.people.encode import with_user
 from search.pipeline.people.recommend import recommendation_query, recommended
 from search.pipeline.rule_effects.caps import capped
 from search.pipeline.state import RankedList, SearchState
+from search.ranking.candidates import Candidates
 from search.ranking.ordering import scores_before
+from towers.history.forward import UserForward
 
 
 class Recall:
     """Finds candidates. Pinned items come first, even if recall does not find them."""
 
-    def __init__(self, encoder: QueryEncoder, deepest: int) -> None:
+    def __init__(
+        self, encoder: QueryEncoder, deepest: int, users: UserForward | None = None
+    ) -> None:
         """Prepare to find candidates.
 
         Args:
             encoder: Encodes queries.
             deepest: Number of candidates for the last possible page.
+            users: Encodes people; None if the bundle has no user tower.
         """
         self._encoder = encoder
         self._deepest = deepest
+        self._users = users
 
     def __call__(self, state: SearchState) -> None:
         """Set the candidates or, when browsing, the ranking."""
         if state.request.recommending is not None:
-            query, wanted = recommendation_query(state, self._encoder.dim), 0
+            query = recommendation_query(state, self._encoder.dim)
+            query = with_user(state, query, self._users)
             with state.timer.stage("recall") as stage:
                 candidates = recommended(state, query)
+                wanted = 0 if state.learned is None else state.learned.ranked
                 stage.candidates, stage.plan = len(candidates), candidates.plan
         elif state.interpretation is None:
             _browse(state)
@@ -43,6 +52,7 @@ class Recall:
             with state.timer.stage("encode") as stage:
                 query = self._encoder.query(state.interpretation, stage)
             query = replace(query, history=state.history, context=state.request.context)
+            query = with_user(state, query, self._users)
             with state.timer.stage("recall") as stage:
                 candidates = _recall(state, query, self._deepest)
                 candidates, wanted = demoted(state, candidates)

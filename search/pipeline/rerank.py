@@ -1,5 +1,9 @@
-"""Rerank: score the first candidates with the reranker, as many as there is time for."""
+"""Rerank: score the first candidates with the reranker, as many as there is time for.
 
+The rankers of recommendations score all candidates to rank at once, because that is quick.
+"""
+
+from search.pipeline.people.learned import learned_scores
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import SearchState
 from search.result import Degradation
@@ -14,7 +18,11 @@ class Rerank:
 
     def __call__(self, state: SearchState) -> None:
         """Set the scores; add a degradation if there are fewer scores than planned."""
-        if state.query is not None and state.candidates is not None:
+        if state.learned is not None:
+            if state.rerank_target and state.budget.left("rerank", *_later_stages(state)) > 0:
+                with state.timer.stage("rerank", state.rerank_target):
+                    state.scores = learned_scores(state)
+        elif state.query is not None and state.candidates is not None:
             first, candidates = slice(state.rerank_target), state.candidates
             state.scores = self._scorer.scores(
                 state.query,

@@ -31,7 +31,7 @@ def _without_rules(state: SearchState) -> Int64[np.ndarray, " shown"]:
         ranks = np.arange(len(rows))
         order, _ = in_stock_first(catalogue, rows, ranks, state.ranking.recalled, state.exact)
     ordered = rows if order is None else rows[order]
-    positions = capped(catalogue, ordered, state.max_per_group, state.request.end + 1)
+    positions = capped(catalogue, ordered, state.max_per_group, state.listed)
     return positions if order is None else np.asarray(order[positions])
 
 
@@ -40,7 +40,7 @@ def _arrange(
 ) -> tuple[Int64[np.ndarray, " shown"], RuleEffects]:
     """Apply the rules and the order of the request; return the ranks to show and the effects."""
     ranking, pins = state.ranking, len(active.pins)
-    rows, count = ranking.rows, state.request.end + 1
+    rows, count = ranking.rows, state.listed
     base = ranking.scores.astype(np.float64)
     total = base.copy()
     # Boosts, diversity and stock do not move the items from rank `last` on.

@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from catalog.catalogue import Catalogue
 from catalog.facets import FacetCounts
 from search.channels.base import Allowed, Query
-from search.channels.fusion import Candidates, ChannelScores, scores_at
 from search.config import MAX_DEPTH, EngineConfig
 from search.identifiers.matching import NO_CODES, CodeMatch
 from search.people.history import History
 from search.people.live import LivePeople
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
+from search.ranking.candidates import Candidates, ChannelScores, scores_at
 from search.ranking.weights import Weights
+from search.recommending.learned import LearnedList
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest
 from search.result import Degradation, Hit, SearchResult
 from search.rules import NO_RULES, NamedRules
@@ -26,6 +27,7 @@ from search.understanding.interpretation import Interpretation
 
 DEEPEST = MAX_OFFSET + MAX_PAGE_SIZE + 1  # number of candidates for the last possible page
 RECOMMENDED = 500  # number of items that recommendations rank
+EXPLORED = 100  # number of the first results from which exploration draws items
 
 
 @dataclass(frozen=True)
@@ -40,8 +42,8 @@ class Depths:
     def of(cls, request: SearchRequest, config: EngineConfig, *, can_rerank: bool) -> "Depths":
         """Return the depths of a request. The engine's defaults replace depths that are not set."""
         recall, rerank, limit = request.recall_depth, request.rerank_depth, request.rerank_limit
-        if request.recommending is not None:  # the reranker needs a query
-            recall, rerank = RECOMMENDED, 0
+        if request.recommending is not None:  # its ranker needs no query, and no cross-encoder
+            return cls(RECOMMENDED, RECOMMENDED, MAX_DEPTH if limit is None else limit)
         if rerank is None:  # the scores of the reranker do not change an order that is asked for
             rerank = 0 if request.order_by else config.rerank_depth
         return cls(
@@ -143,6 +145,8 @@ class SearchState:
         matched: Number of items that pass the filter and are not excluded; None without a filter.
         rules: The resolved rules; None without rules.
         query: The query in the form that channels use; None when browsing. Set by `recall`.
+        learned: The candidates of the bundle's recommender, if it answers the request. Set by
+            `recall`.
         candidates: The candidates, pinned items first; None when browsing. Set by `recall`.
         recalled_rows: Rows that recall found, without pinned items that recall did not find.
         exact: Number of candidates after the pinned items that have a code of the query. Set by
@@ -163,6 +167,14 @@ class SearchState:
         shown: The ranks of the results, best first, up to the first result after the page. Set by
             `rules`.
         effects: The effects of rules; None without rules.
+        active_promotions: A number whose n-th bit says whether the n-th promotion may spend; None
+            without promotions. Set by `promote`.
+        promoted: The index of the promotion of each position, from 0, that a promotion has. Set by
+            `promote`.
+        exploring: Whether exploration drew the result for its position; None without exploration.
+            Set by `explore`.
+        propensities: The probability of each result at its position; None without exploration. Set
+            by `explore`.
         result: The result. Set by `page`.
     """
 
@@ -184,6 +196,7 @@ class SearchState:
     curated: NamedRules | None = None
     rules: ActiveRules | None = None
     query: Query | None = None
+    learned: LearnedList | None = None
     candidates: Candidates | None = None
     recalled_rows: Int32[np.ndarray, " recalled"] = field(
         default_factory=lambda: np.zeros(0, np.int32)
@@ -200,12 +213,26 @@ class SearchState:
     order: Int64[np.ndarray, " ordered"] | None = None
     shown: Int64[np.ndarray, " shown"] = field(default_factory=lambda: np.zeros(0, np.int64))
     effects: RuleEffects | None = None
+    active_promotions: int | None = None
+    promoted: Mapping[int, int] = field(default_factory=dict)
+    exploring: Bool[np.ndarray, " shown"] | None = None
+    propensities: Float64[np.ndarray, " shown"] | None = None
     result: SearchResult | None = None
 
     @property
     def pins(self) -> Int32[np.ndarray, " pins"]:
         """Rows of the pinned items."""
         return np.zeros(0, np.int32) if self.rules is None else self.rules.pins
+
+    @property
+    def listed(self) -> int:
+        """The number of results to list: at least those up to the page, and one more."""
+        listed = self.request.end
+        if self.request.exploration is not None:
+            listed = max(listed, EXPLORED)
+        if self.rules is not None and self.rules.promotions:
+            listed = max(listed, self.depths.recall)
+        return listed + 1
 
     @property
     def rule_sources(self) -> tuple[NamedRules, ...]:

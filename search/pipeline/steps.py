@@ -9,17 +9,20 @@ from search.pipeline.facets import count_facets
 from search.pipeline.filter import filter_items
 from search.pipeline.page import cut_page
 from search.pipeline.people.explain import explain
+from search.pipeline.people.explore import explore_positions
 from search.pipeline.people.meet import leave_out, meet_person
 from search.pipeline.rank import rank_candidates
 from search.pipeline.recall import Recall
 from search.pipeline.relevance import Relevance
 from search.pipeline.rerank import Rerank
+from search.pipeline.rule_effects.promotions import promote
 from search.pipeline.rules import apply_rules
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.sorting import sort_results
 from search.pipeline.state import SearchState
 from search.pipeline.understand import Understand
 from search.result import SearchResult
+from towers.history.forward import UserForward
 
 SearchStep: TypeAlias = Callable[[SearchState], None]
 
@@ -33,6 +36,7 @@ class Pipeline:
         scorer: CandidateScorer,
         deepest: int,
         calibration: Calibration | None = None,
+        users: UserForward | None = None,
     ) -> None:
         """Put the steps in order.
 
@@ -41,17 +45,25 @@ class Pipeline:
             scorer: Scores candidates with the reranker, if the bundle has one.
             deepest: Number of candidates for the last possible page.
             calibration: Turns scores into relevance; None: results have no relevance.
+            users: Encodes people; None if the bundle has no user tower.
         """
         self._recall: tuple[SearchStep, ...] = (
             Understand(encoder.is_word),
             meet_person,
             filter_items,
             leave_out,
-            Recall(encoder, deepest),
+            Recall(encoder, deepest, users),
         )
         self._rerank: tuple[SearchStep, ...] = (Rerank(scorer),)
         self._rank: tuple[SearchStep, ...] = (rank_candidates, Relevance(calibration))
-        self._finish: tuple[SearchStep, ...] = (sort_results, apply_rules, cut_page, explain)
+        self._finish: tuple[SearchStep, ...] = (
+            sort_results,
+            apply_rules,
+            promote,
+            explore_positions,
+            cut_page,
+            explain,
+        )
 
     def run(
         self, state: SearchState, on_recalled: Callable[[SearchResult], None] | None = None

@@ -182,8 +182,7 @@ class _Chunk:
             batch = self.forward.batch_size(total - begin, self.length)
             batch_tokens = [array[begin : begin + batch] for array in tokens]
             size = len(batch_tokens[0])
-            padding = ((0, batch - size), (0, 0))
-            padded_batch = kind(*(np.pad(array, padding) for array in batch_tokens))
+            padded_batch = kind(*(_with_rows(array, batch - size) for array in batch_tokens))
             started = time.perf_counter()
             results.append(np.asarray(self.forward.start(padded_batch))[:size])
             self.forward.measured((batch, self.length), time.perf_counter() - started)
@@ -195,6 +194,11 @@ class _Chunk:
         for job, rows in self.parts:
             job.fill(rows, values[begin : begin + len(rows)])
             begin += len(rows)
+
+
+def _with_rows(array: np.ndarray, count: int) -> np.ndarray:
+    """Append rows of zeros to an array."""
+    return np.pad(array, [(0, count), *[(0, 0)] * (array.ndim - 1)])
 
 
 @dataclass(frozen=True)

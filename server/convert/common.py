@@ -33,6 +33,7 @@ _DEGRADATIONS = {
     Degradation.RERANK_SKIPPED: coverage_pb2.DEGRADATION_RERANK_SKIPPED,
     Degradation.RERANK_UNAVAILABLE: coverage_pb2.DEGRADATION_RERANK_UNAVAILABLE,
     Degradation.FACETS_SKIPPED: coverage_pb2.DEGRADATION_FACETS_SKIPPED,
+    Degradation.USER_SKIPPED: coverage_pb2.DEGRADATION_USER_SKIPPED,
 }
 
 COMPLETE = coverage_pb2.Coverage()  # for answers from which nothing was left out

@@ -18,13 +18,12 @@ from search.curation.curation import MAX_QUERIES, Content, Curation, QueryRules
 from search.curation.json_form import to_json
 from search.understanding.synonyms import SynonymRule
 from search.validation import check_query
-from server.convert.page_tokens import PageTokenError
+from server.convert.page_tokens import MAX_PAGE_BYTES, PageTokenError
 from server.convert.rules import rules_message, rules_record
 from shortlist.v1 import curation_service_pb2
 
 MAX_PAGE_SIZE = 1_000
 DEFAULT_PAGE_SIZE = 100
-MAX_PAGE_BYTES = 2 * 2**20  # by default, clients read messages of up to 4 MiB
 
 _KINDS: Mapping[int, type[Content] | None] = {
     curation_service_pb2.CURATION_KIND_UNSPECIFIED: None,

@@ -43,4 +43,5 @@ def _event_record(message: event_pb2.Event, index: int) -> Event:
         propensity=message.propensity if message.HasField("propensity") else None,
         price=message.price if message.HasField("price") else None,
         quantity=message.quantity if message.HasField("quantity") else None,
+        promotion_id=message.promotion_id or None,
     )

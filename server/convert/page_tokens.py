@@ -14,12 +14,16 @@ from dataclasses import dataclass
 from base.errors import RequestError
 from search.bundle import Manifest
 from search.config import MAX_DEPTH
+from search.exploration.request import MAX_SEED
 from search.request import MAX_OFFSET, SearchRequest
 
-_VERSION = 3
-# The fields of a token: version, offset, number of reranked candidates, digest of the bundle, and a
-# digest of the search. The last digest also includes the three fields before it.
-_LAYOUT = struct.Struct(">BIH8s16s")
+MAX_PAGE_BYTES = 2 * 2**20  # of a page of a list: by default, clients read up to 4 MiB
+
+_VERSION = 4
+# The fields of a token: version, offset, number of reranked candidates, seed, active promotions,
+# digest of the bundle, and a digest of the search. The last digest also includes the five fields
+# before it.
+_LAYOUT = struct.Struct(">BIHQQ8s16s")
 _NO_LIMIT = 0xFFFF  # number of reranked candidates in a token if `Page.reranked` is None
 
 
@@ -51,13 +55,15 @@ class Page:
     # number of candidates that the earlier pages reranked, if time was short; this page reranks the
     # same candidates. None: time was not short
     reranked: int | None = None
+    seed: int = 0  # of the exploration; 0: no exploration
+    promotions: int = 0  # the `active_promotions` of the first page
 
 
 def write_page_token(page: Page, manifest: Manifest, request: SearchRequest) -> str:
     """Return the token for a page of a search."""
     bundle = _bundle_digest(manifest)
     digest = _token_digest(page, bundle, request)
-    packed = _LAYOUT.pack(_VERSION, page.offset, _depth(page), bundle, digest)
+    packed = _LAYOUT.pack(_VERSION, *_numbers(page), bundle, digest)
     return base64.urlsafe_b64encode(packed).decode("ascii").rstrip("=")
 
 
@@ -80,13 +86,15 @@ class PageToken:
             packed = base64.b64decode(
                 token + "=" * (-len(token) % 4), altchars=b"-_", validate=True
             )
-            version, offset, depth, bundle, digest = _LAYOUT.unpack(packed)
+            version, offset, depth, seed, promotions, bundle, digest = _LAYOUT.unpack(packed)
         except (ValueError, binascii.Error, struct.error):
             raise PageTokenError from None
         # Callers can compute the digest, so a token can be forged. Refuse numbers out of range.
-        if version != _VERSION or offset > MAX_OFFSET or MAX_DEPTH < depth < _NO_LIMIT:
+        is_depth = depth <= MAX_DEPTH or depth == _NO_LIMIT
+        if version != _VERSION or offset > MAX_OFFSET or not is_depth or seed > MAX_SEED:
             raise PageTokenError
-        return cls(Page(offset, None if depth == _NO_LIMIT else depth), bundle, digest)
+        page = Page(offset, None if depth == _NO_LIMIT else depth, seed, promotions)
+        return cls(page, bundle, digest)
 
     def check(self, manifest: Manifest, request: SearchRequest) -> None:
         """Refuse a token of another search or of another bundle.
@@ -107,11 +115,12 @@ def _bundle_digest(manifest: Manifest) -> bytes:
 
 
 def _token_digest(page: Page, bundle: bytes, request: SearchRequest) -> bytes:
-    return _digest(16, page.offset, _depth(page), bundle.hex(), request.identity)
+    return _digest(16, *_numbers(page), bundle.hex(), request.identity)
 
 
-def _depth(page: Page) -> int:
-    return _NO_LIMIT if page.reranked is None else page.reranked
+def _numbers(page: Page) -> tuple[int, int, int, int]:
+    depth = _NO_LIMIT if page.reranked is None else page.reranked
+    return page.offset, depth, page.seed, page.promotions
 
 
 def _digest(size: int, *parts: str | int) -> bytes:

@@ -19,6 +19,7 @@ _KINDS = {
     ReasonKind.SIMILAR: context_pb2.REASON_KIND_SIMILAR,
     ReasonKind.REPEAT: context_pb2.REASON_KIND_REPEAT,
     ReasonKind.POPULAR: context_pb2.REASON_KIND_POPULAR,
+    ReasonKind.NEXT: context_pb2.REASON_KIND_NEXT,
 }
 _SIGNALS = {
     Signal.HISTORY: context_pb2.SIGNAL_HISTORY,

@@ -5,6 +5,7 @@ from typing import TypeAlias, TypeVar
 from base.errors import RequestError
 from search.bundle import Manifest
 from search.config import MAX_PER_GROUP
+from search.exploration.request import Exploration
 from search.people.person import Recommending, Surface
 from search.request import MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit, SearchResult
@@ -14,6 +15,7 @@ from server.convert.common import (
     recalled_messages,
     stage_messages,
 )
+from server.convert.exploration import exploration_record
 from server.convert.filters import facet_message, facet_records
 from server.convert.items import item_message
 from server.convert.page_tokens import Page, PageToken
@@ -65,9 +67,11 @@ def recommend_request(
         ignore_stock=message.ignore_stock,
         page_size=min(message.page_size, MAX_PAGE_SIZE) or SearchRequest.page_size,
         offset=page.offset,
+        active_promotions=page.promotions if token else None,
         deadline=deadline,
         person=person_record(message.person) if message.HasField("person") else None,
         context=_context(message),
+        exploration=_exploration(message, page),
     )
     if token:
         token.check(manifest, request)
@@ -80,8 +84,9 @@ def recommend_response(
     result: SearchResult,
     manifest: Manifest,
     fields: frozenset[str] | None = None,
+    request_id: str = "",
 ) -> Response:
-    """Convert a result to a response of a type, with the given item fields (None: all fields)."""
+    """Convert a result of a call to a response, with the given item fields (None: all fields)."""
     return kind(
         results=[
             _recommendation(hit, rank, fields)
@@ -92,6 +97,7 @@ def recommend_response(
         rules=map(report_message, result.rules),
         stages=stage_messages(result.stages),
         bundle_id=manifest.bundle_id,
+        request_id=request_id,
         coverage=coverage_message(result),
     )
 
@@ -101,6 +107,13 @@ def _context(message: RequestMessage) -> dict[str, str]:
     if isinstance(message, recommend_service_pb2.RecommendRequest):
         return context_record(message.context)
     return {}
+
+
+def _exploration(message: RequestMessage, page: Page) -> Exploration | None:
+    """Return the exploration of Recommend; the other methods have none."""
+    if isinstance(message, recommend_service_pb2.RecommendRequest):
+        return exploration_record(message, page)
+    return None
 
 
 def _recommendation(
@@ -114,6 +127,9 @@ def _recommendation(
         reasons=reason_messages(hit.reasons),
         recalled_by=recalled_messages(hit),
         adjustments=map(adjustment_message, hit.adjustments),
+        promotion_id=hit.promotion_id,
+        exploring=hit.exploring,
+        propensity=hit.propensity,
     )
 
 

@@ -11,6 +11,7 @@ from server.convert.common import (
     recalled_messages,
     stage_messages,
 )
+from server.convert.exploration import exploration_record
 from server.convert.filters import facet_message, facet_records
 from server.convert.items import item_message
 from server.convert.page_tokens import Page, PageToken, write_page_token
@@ -58,10 +59,12 @@ def search_request(
         show_variants=message.show_variants,
         ignore_stock=message.ignore_stock,
         order_by=message.order_by,
+        exploration=exploration_record(message, page),
         highlight=message.highlight,
         recall_depth=min(message.recall_depth, MAX_DEPTH) or None,
         rerank_depth=rerank_depth,
         rerank_limit=page.reranked,
+        active_promotions=page.promotions if token else None,
         min_relevance=min_relevance,
         page_size=min(message.page_size, MAX_PAGE_SIZE) or SearchRequest.page_size,
         offset=page.offset,
@@ -77,8 +80,9 @@ def search_response(
     result: SearchResult,
     manifest: Manifest,
     fields: frozenset[str] | None = None,
+    request_id: str = "",
 ) -> search_service_pb2.SearchResponse:
-    """Convert a result to a response, with the given item fields (None: all fields)."""
+    """Convert a result of a call to a response, with the given item fields (None: all fields)."""
     return search_service_pb2.SearchResponse(
         results=[
             search_service_pb2.SearchResult(
@@ -97,6 +101,9 @@ def search_response(
                 highlights=map(_highlight_message, hit.highlights),
                 variant_count=hit.variant_count,
                 guessed=hit.guessed,
+                promotion_id=hit.promotion_id,
+                exploring=hit.exploring,
+                propensity=hit.propensity,
             )
             for rank, hit in enumerate(result.hits, start=request.offset + 1)
         ],
@@ -110,6 +117,7 @@ def search_response(
         rules=map(report_message, result.rules),
         interpretation=interpretation_message(result.interpretation),
         relevant_count=result.relevant,
+        request_id=request_id,
         coverage=coverage_message(result),
     )
 
@@ -144,4 +152,7 @@ def next_page_token(request: SearchRequest, result: SearchResult, manifest: Mani
     if not (result.has_more and result.hits and end < MAX_OFFSET):
         return ""
     is_short = _RERANK_CUT.intersection(result.degradations)
-    return write_page_token(Page(end, result.reranked if is_short else None), manifest, request)
+    seed = 0 if request.exploration is None else request.exploration.seed
+    reranked = result.reranked if is_short else None
+    page = Page(end, reranked, seed, result.active_promotions or 0)
+    return write_page_token(page, manifest, request)

@@ -80,6 +80,12 @@ def record_stages(stages: Stages) -> None:
         call.stages.append((stages, time.time_ns()))
 
 
+def current_request_id() -> str:
+    """Return the request id of the current call; "" outside a call."""
+    call = current_call()
+    return "" if call is None else call.request_id
+
+
 def request_id_metadata() -> tuple[tuple[str, str], ...]:
     """Return the metadata with the request id of the current call."""
     call = current_call()

@@ -11,7 +11,7 @@ from server.convert.items import item_fields
 from server.convert.profiles import profile_request, profile_response
 from server.convert.questions import questions_request, questions_response
 from server.convert.recommend import RequestMessage, Response, recommend_request, recommend_response
-from server.interceptors.call_log import record_answer
+from server.interceptors.call_log import current_request_id, record_answer
 from server.rpc.servicers import ServicerContext, deadline_of, live_people
 from server.worker_pool import WorkerPool
 from shortlist.v1 import recommend_service_pb2, recommend_service_pb2_grpc
@@ -37,7 +37,7 @@ class RecommendServicer(recommend_service_pb2_grpc.RecommendServiceServicer):
         message: recommend_service_pb2.RecommendServiceSimilarItemsRequest,
         context: ServicerContext,
     ) -> recommend_service_pb2.RecommendServiceSimilarItemsResponse:
-        """Return substitutes of an item."""
+        """Return the items that are most like an item."""
         kind = recommend_service_pb2.RecommendServiceSimilarItemsResponse
         return await self._answer(message, context, kind)
 
@@ -116,4 +116,6 @@ class RecommendServicer(recommend_service_pb2_grpc.RecommendServiceServicer):
             lambda: engine.search(request, people=self._people), request.deadline
         )
         record_answer(result, engine.bundle_id)
-        return recommend_response(kind, request, result, engine.manifest, fields)
+        return recommend_response(
+            kind, request, result, engine.manifest, fields, current_request_id()
+        )

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ARG002, N802 - gRPC sets the names and parameters of the methods
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -26,7 +27,7 @@ from server.convert.retrieval import (
 )
 from server.convert.search import search_request, search_response, stream_search_response
 from server.convert.suggestions import suggest_request, suggest_response
-from server.interceptors.call_log import record_answer
+from server.interceptors.call_log import current_request_id, record_answer
 from server.rpc import writes
 from server.rpc.streaming import parts_of
 from server.worker_pool import WorkerPool
@@ -84,7 +85,7 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             lambda: engine.search(request, people=self._people), request.deadline
         )
         record_answer(result, engine.bundle_id)
-        return search_response(request, result, engine.manifest, fields)
+        return search_response(request, result, engine.manifest, fields, current_request_id())
 
     async def StreamSearch(
         self, message: search_service_pb2.StreamSearchRequest, context: ServicerContext
@@ -105,7 +106,9 @@ class SearchServicer(search_service_pb2_grpc.SearchServiceServicer):
             async for result, last in parts:
                 if last:
                     record_answer(result, engine.bundle_id)
-                response = search_response(request, result, engine.manifest, fields)
+                response = search_response(
+                    request, result, engine.manifest, fields, current_request_id()
+                )
                 yield stream_search_response(response, last=last)
 
 
@@ -213,6 +216,18 @@ class CatalogServicer(catalog_service_pb2_grpc.CatalogServiceServicer):
         lookup = engine.lookup(catalog_messages.batch_get_request(request))
         record_answer(lookup, engine.bundle_id)
         return catalog_messages.batch_get_response(lookup, fields, engine.bundle_id)
+
+    async def ListItems(
+        self, request: catalog_service_pb2.ListItemsRequest, context: ServicerContext
+    ) -> catalog_service_pb2.ListItemsResponse:
+        """Return one page of all items."""
+        engine = self._engine_handle.engine
+        fields = item_fields(request.item_fields)
+        page = catalog_messages.list_items_request(request)
+        # On a thread, because the first page after a write sorts the ids.
+        listed = await asyncio.to_thread(engine.list_items, page)
+        record_answer(listed, engine.bundle_id)
+        return catalog_messages.list_items_response(listed, fields, engine.bundle_id)
 
     async def UpsertItems(
         self,

@@ -170,6 +170,7 @@ SERVICES: tuple[ServiceRow, ...] = (
         {
             "GetItem": Method(Role.READ),
             "BatchGetItems": Method(Role.READ),
+            "ListItems": Method(Role.READ),
             "UpsertItems": Method(Role.WRITE),
             "DeleteItems": Method(Role.WRITE),
         },

@@ -36,6 +36,7 @@ def full_event(event_id: str = "e") -> Event:
         0.25,
         19.99,
         -1.5,
+        "summer",
     )
 
 

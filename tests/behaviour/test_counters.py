@@ -104,7 +104,7 @@ def test_a_joined_session_counts_for_its_user():
     assert counters.items(["lamp"]).of("click") == pytest.approx(1)
 
 
-def shown(number: int, item_id: str, position: int, query: str = "q", *, click: bool):
+def shown(number: int | str, item_id: str, position: int, query: str = "q", *, click: bool):
     fields = {"item_id": item_id, "position": position, "query": query}
     yield event(f"{number} i", "impression", **fields)
     if click:
@@ -137,6 +137,31 @@ def test_theta_is_found_although_better_items_are_shown_higher():
     pooled_error = np.abs(np.log(pooled / pooled[0] / truth)).max()
     assert error < 0.2
     assert error < pooled_error / 2
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        {"query": "q", "item_id": "never shown"},
+        {"query": "pair 0", "item_id": "lamp"},  # was shown at other positions only
+    ],
+)
+def test_clicks_without_impressions_do_not_change_theta(unseen):
+    """The pairs are clicked at rates of 0.5 at position 1, and of 0.1 at position 5."""
+    counters, events = Counters(clock=Clock(NOW)), []
+    for pair in range(1, 11):
+        for position, clicked in ((1, 500), (5, 100)):
+            for n in range(1_000):
+                number = f"{pair} {position} {n}"
+                events += shown(number, "lamp", position, f"pair {pair}", click=n < clicked)
+    events += shown("other", "lamp", 1, "pair 0", click=True)
+    counters.add(stored(events))
+    counters.refresh()
+    # The prior of 0.2 counts as 10 clicks.
+    assert counters.examination[4] == pytest.approx(0.2, rel=0.01)
+    counters.add(stored([event(f"u{n}", "click", position=5, **unseen) for n in range(5_000)]))
+    counters.refresh()
+    assert counters.examination[4] == pytest.approx(0.2, rel=0.01)
 
 
 def test_debiased_rates_order_items_nearer_to_the_truth_than_raw_rates():
@@ -191,17 +216,20 @@ def test_rates_of_few_impressions_are_near_the_mean_and_pairs_are_near_their_ite
 
 def test_popular_items_are_ordered_by_weighted_counts():
     counters = Counters(clock=Clock(NOW))
-    kinds = {"a": ["view"] * 5, "b": ["purchase"], "c": ["return"], "d": ["view"]}
+    kinds = {"a": ["view"] * 3, "b": ["purchase"], "c": ["return"], "d": ["view"], "e": ["view"]}
     counters.add(
         stored([event(f"{i}{n}", k, i) for i, ks in kinds.items() for n, k in enumerate(ks)])
     )
-    weights = {"view": 1.0, "purchase": 3.0, "return": -3.0}
-    assert counters.popular(weights, 10) == [
-        ("a", pytest.approx(5)),
-        ("b", pytest.approx(3)),
-        ("d", pytest.approx(1)),
-    ]
-    assert [item for item, _ in counters.popular(weights, 1)] == ["a"]
+    assert counters.popular == ()
+    counters.recount()
+    assert counters.popular == (
+        ("b", pytest.approx(1)),
+        ("a", pytest.approx(0.3)),
+        ("d", pytest.approx(0.1)),
+        ("e", pytest.approx(0.1)),
+    )
+    counters.recount(2)
+    assert [item for item, _ in counters.popular] == ["b", "a"]
 
 
 def test_a_full_table_keeps_the_items_with_the_most_events():

@@ -72,3 +72,10 @@ def test_a_call_has_at_least_one_event_and_at_most_a_thousand():
     check_events(many[1:], MICROSECONDS + 1)
     assert error_of(*many) == "events: has 1,001 events; give 1 to 1,000"
     assert error_of() == "events: has 0 events; give 1 to 1,000"
+
+
+def test_a_purchase_of_a_negative_quantity_is_a_return():
+    assert event("e", "purchase", quantity=-2.0).type == "return"
+    for quantity in (None, 0.0, 2.0):
+        assert event("e", "purchase", quantity=quantity).type == "purchase"
+    assert event("e", "add_to_cart", quantity=-2.0).type == "add_to_cart"

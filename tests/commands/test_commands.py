@@ -119,6 +119,25 @@ def test_an_error_is_one_line_and_exits_with_two(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("absent", "words", "extra"),
+    [("optax", "train", "train"), ("bm25s", "evaluate", "train"), ("flax", "serve", "serve")],
+)
+def test_a_command_without_its_packages_names_the_extra(
+    absent: str, words: str, extra: str, tmp_path: Path
+) -> None:
+    program = (
+        f"import sys; sys.modules[{absent!r}] = None;"
+        f"from commands.main import main; sys.exit(main(['{words}', '--bundle', 'missing']))"
+    )
+    done = run([sys.executable, "-P", "-c", program], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"error: shortlist {words} needs packages that are not installed ({absent}, …): "
+        f"pip install 'shortlist[{extra}]'\n"
+    )
+
+
 def test_files_of_the_user_s_folder_take_nothing_over(tmp_path: Path, script: list[str]) -> None:
     folder = tmp_path / "shop"
     for hostile in ("train", "search", "commands", "base", "json"):

@@ -13,7 +13,8 @@ from google.rpc.status_pb2 import Status
 
 from shortlist.aio import AsyncClient
 from shortlist.client import Client, Options, Retry, ShortlistError
-from shortlist.requests import deletion, event, query_rules, synonyms, upsert
+from shortlist.events import event
+from shortlist.requests import deletion, query_rules, synonyms, upsert
 from shortlist.v1.context_pb2 import Person
 from shortlist.v1.feedback_service_pb2 import StreamEventsRequest
 from shortlist.v1.item_pb2 import Item
@@ -160,7 +161,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "stream_search": lambda client: list(client.stream_search("q", page_size=3)),
     "similar_items": lambda client: client.similar_items("a", page_size=3),
     "recommend": lambda client: client.recommend(page_size=3),
-    "substitutes": lambda client: client.substitutes("a", page_size=3),
+    "recommend_similar": lambda client: client.recommend_similar("a", page_size=3),
     "complementary_items": lambda client: client.complementary_items(["a"], page_size=3),
     "get_profile": lambda client: client.get_profile(Person(user_id="u")),
     "get_questions": lambda client: client.get_questions(page_size=3),
@@ -174,6 +175,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "rerank": lambda client: client.rerank("q", ["a", Item(item_id="b", title="t")]),
     "get_item": lambda client: client.get_item("a"),
     "batch_get_items": lambda client: client.batch_get_items(["a"]),
+    "list_items": lambda client: client.list_items(3, item_fields=["title"]),
     "upsert_items": lambda client: list(client.upsert_items([upsert(Item(item_id="a"))])),
     "delete_items": lambda client: list(client.delete_items([deletion("a")])),
     "list_curations": lambda client: client.list_curations(page_size=3),

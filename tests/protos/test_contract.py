@@ -82,6 +82,7 @@ def test_the_promised_methods_are_there() -> None:
         "shortlist.v1.RecommendService.JoinSession",
         "shortlist.v1.CatalogService.GetItem",
         "shortlist.v1.CatalogService.BatchGetItems",
+        "shortlist.v1.CatalogService.ListItems",
         "shortlist.v1.CatalogService.UpsertItems",
         "shortlist.v1.CatalogService.DeleteItems",
         "shortlist.v1.CurationService.ListCurations",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shortlist import requests
+from shortlist import events, requests
 from shortlist.v1.event_pb2 import Event
 from shortlist.v1.recommend_service_pb2 import (
     ComplementaryItemsRequest,
@@ -20,7 +20,7 @@ from shortlist.v1.search_service_pb2 import SearchRequest
     [
         (SearchRequest, requests.SearchOptions, {"query"}),
         (RetrieveRequest, requests.RetrieveOptions, {"query", "vector"}),
-        (Event, requests.EventOptions, {"type", "item_id", "event_id", "time"}),
+        (Event, events.EventOptions, {"type", "item_id", "event_id", "time"}),
         (SimilarItemsRequest, requests.SimilarOptions, {"item_id"}),
         (RecommendRequest, requests.RecommendOptions, set()),
         (RecommendServiceSimilarItemsRequest, requests.ListOptions, {"item_id"}),

@@ -7,6 +7,7 @@ REQUESTS = [
     *searches.search_refusals(),
     *searches.facet_refusals(),
     *searches.rule_refusals(),
+    *searches.promotion_refusals(),
     *filters.filter_refusals(),
     *others.retrieval_refusals(),
     *others.input_refusals(),
@@ -16,6 +17,7 @@ REQUESTS = [
     *people.person_refusals(),
     *people.context_refusals(),
     *people.recommend_refusals(),
+    *people.exploration_refusals(),
 ]
 WRITES = list(writes.write_refusals())
 CURATIONS = list(curations.curation_refusals())

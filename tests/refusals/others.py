@@ -162,3 +162,8 @@ def get_refusals() -> Iterator[Refusal]:
             partial(request.BatchGetItemsRequest, item_ids),
             catalog_service_pb2.BatchGetItemsRequest(item_ids=item_ids),
         )
+    yield Refusal(
+        "page_size: is -1; give at least 0",
+        partial(request.ListItemsRequest, -1),
+        catalog_service_pb2.ListItemsRequest(page_size=-1),
+    )

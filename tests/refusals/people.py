@@ -1,13 +1,21 @@
 """Requests about people that break a limit."""
 
+import math
 from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
 from behaviour.histories import PastEvent
+from search.exploration.request import Exploration, Method
 from search.people.person import PRESENT, Person, Recommending, Surface
 from search.request import ProfileRequest, QuestionsRequest, SearchRequest
-from shortlist.v1 import context_pb2, event_pb2, recommend_service_pb2, search_service_pb2
+from shortlist.v1 import (
+    context_pb2,
+    event_pb2,
+    exploration_pb2,
+    recommend_service_pb2,
+    search_service_pb2,
+)
 from tests.refusals.refusal import Refusal
 
 _TYPES = (
@@ -103,3 +111,30 @@ def recommend_refusals() -> Iterator[Refusal]:
     size = partial(SearchRequest, recommending=Recommending(Surface.HOME), page_size=-1)
     message = recommend_service_pb2.RecommendRequest(page_size=-1)
     yield Refusal("page_size: is -1; give 1 to 100", size, message)
+
+
+def exploration_refusals() -> Iterator[Refusal]:
+    """Yield searches with explorations that break a limit."""
+
+    def refusal(error: str, share: float, seed: int = 0):
+        python = partial(Exploration, Method.EPSILON_GREEDY, share, seed)
+        message = exploration_pb2.Exploration(
+            method=exploration_pb2.EXPLORATION_METHOD_EPSILON_GREEDY, share=share, seed=seed
+        )
+        return Refusal(
+            error, python, search_service_pb2.SearchRequest(query="q", exploration=message)
+        )
+
+    for share in (0.0, -0.1, 1.1, math.nan):
+        error = f"exploration.share: is {share}; give a number above 0, and at most 1"
+        yield refusal(error, share)
+    yield refusal("exploration.seed: is -1; give 0 to 9,223,372,036,854,775,807", 0.1, -1)
+    greedy = Exploration(Method.EPSILON_GREEDY, 0.1)
+    message = exploration_pb2.Exploration(
+        method=exploration_pb2.EXPLORATION_METHOD_EPSILON_GREEDY, share=0.1
+    )
+    yield Refusal(
+        "exploration: is set beside order_by; give one of them",
+        partial(SearchRequest, "q", exploration=greedy, order_by="price"),
+        search_service_pb2.SearchRequest(query="q", exploration=message, order_by="price"),
+    )

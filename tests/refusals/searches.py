@@ -9,7 +9,7 @@ from typing import Any
 from catalog.facets import Facet
 from catalog.filters import Equals, Interval, Not
 from search.request import SearchRequest
-from search.rules import Boost, Cap, Pin, Rules
+from search.rules import Boost, Cap, Pin, Promotion, Rules
 from shortlist import filters
 from shortlist.rules import category_cap, rules
 from shortlist.v1 import facet_pb2, rules_pb2, search_service_pb2
@@ -221,3 +221,47 @@ def rule_refusals() -> Iterator[Refusal]:
         Rules(pins=(Pin("a", 1), Pin("b", 1))),
         rules(pins={"a": 1, "b": 1}),
     )
+
+
+def promotion_refusals() -> Iterator[Refusal]:
+    """Yield searches whose promotions break a limit."""
+
+    def refusal(error: str, *promotions: dict[str, Any], share: float = 0.0):
+        valid = {"promotion_id": "ads", "item_ids": ("a",), "daily_budget": 1.0}
+        records = tuple(Promotion(**{**valid, **fields}) for fields in promotions)
+        messages = [
+            rules_pb2.Promotion(
+                **{
+                    **valid,
+                    **fields,
+                    **({"charged": "EVENT_TYPE_VIEW"} if "charged" in fields else {}),
+                }
+            )
+            for fields in promotions
+        ]
+        return Refusal(
+            f"rules.{error}",
+            partial(SearchRequest, "q", rules=Rules(promotions=records, promoted_share=share)),
+            search_service_pb2.SearchRequest(
+                query="q", rules=rules(promotions=messages, promoted_share=share)
+            ),
+        )
+
+    first = "promotions[0]"
+    yield refusal("promotions: has 21 entries; give at most 20", *[{}] * 21)
+    yield refusal("promoted_share: is 0.6; give 0 to 0.5", share=0.6)
+    yield refusal(f"{first}.promotion_id: is empty; give a value", {"promotion_id": ""})
+    yield refusal(
+        f"{first}.promotion_id: has 65 characters; give at most 64", {"promotion_id": "x" * 65}
+    )
+    yield refusal(
+        "promotions[1].promotion_id: is in an earlier promotion; give each id once", {}, {}
+    )
+    yield refusal(f"{first}.item_ids: has 0 entries; give 1 to 100", {"item_ids": ()})
+    yield refusal(f"{first}.item_ids: has 101 entries; give 1 to 100", {"item_ids": ("a",) * 101})
+    yield refusal(f"{first}.item_ids[1]: is empty; give a value", {"item_ids": ("a", "")})
+    yield refusal(f"{first}.min_relevance: is 1.1; give 0 to 1", {"min_relevance": 1.1})
+    for name, value in (("daily_budget", 0.0), ("daily_budget", math.nan), ("cost", -1.0)):
+        problem = f"is {value}; give a number above 0, and at most 10^12"
+        yield refusal(f"{first}.{name}: {problem}", {name: value})
+    yield refusal(f"{first}.charged: is unknown; give impression or click", {"charged": "view"})

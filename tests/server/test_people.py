@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -11,11 +12,12 @@ import pytest
 from server.config import ServerConfig
 from shortlist import filters
 from shortlist.client import Client, ShortlistError
-from shortlist.requests import event
+from shortlist.events import event, event_of
 from shortlist.v1 import (
     context_pb2,
     coverage_pb2,
     event_pb2,
+    exploration_pb2,
     recommend_service_pb2,
 )
 from tests.server.conftest import Running
@@ -151,15 +153,47 @@ def test_pages_filters_and_context_apply(people):
     assert refused.value.reason == "PAGE_TOKEN_MISMATCH"
 
 
-def test_substitutes_and_complements(people):
+def test_similar_items_and_complements(people):
     surface = recommend_service_pb2.SURFACE_BASKET
     assert ids(people.recommend(surface=surface, item_ids=[A]))[0] == C
     assert ids(people.complementary_items([A])) == [C]
     nearest = people.similar_items(A, page_size=5)
-    assert ids(people.substitutes(A, page_size=5, ignore_stock=True)) == ids(nearest)
+    assert ids(people.recommend_similar(A, page_size=5, ignore_stock=True)) == ids(nearest)
     with pytest.raises(ShortlistError) as refused:
-        people.substitutes("unknown")
+        people.recommend_similar("unknown")
     assert refused.value.code == grpc.StatusCode.NOT_FOUND
+
+
+def test_events_name_the_recommendation_that_they_follow_from(people):
+    surface = recommend_service_pb2.SURFACE_BASKET
+    answers = [
+        people.recommend(surface=surface, item_ids=[A], request_id="basket-1"),
+        people.recommend_similar(A, request_id="basket-1"),
+        people.complementary_items([A], request_id="basket-1"),
+    ]
+    for answer in answers:
+        click = event_of("click", answer, answer.results[0], user_id=USER)
+        assert (click.request_id, click.position) == ("basket-1", 1)
+        assert click.bundle_id == answer.bundle_id != ""
+
+
+def test_the_pages_of_a_list_with_a_drawn_seed_are_parts_of_one_list(people):
+    exploration = exploration_pb2.Exploration(
+        method=exploration_pb2.EXPLORATION_METHOD_EPSILON_GREEDY, share=0.2
+    )
+    for ask in (people.recommend, partial(people.search, "usb c charger", person=None)):
+        first = ask(exploration=exploration, page_size=10)
+        second = ask(exploration=exploration, page_size=10, page_token=first.next_page_token)
+        results = [*first.results, *second.results]
+        assert len({result.item_id for result in results}) == 20
+        assert sum(result.exploring for result in results) == 4
+        impression = event_of("impression", second, second.results[0])
+        assert impression.propensity == second.results[0].propensity > 0
+        lists = {tuple(ids(ask(exploration=exploration))) for _ in range(5)}
+        assert len(lists) > 1
+        exploration.seed = 17
+        assert ids(ask(exploration=exploration)) == ids(ask(exploration=exploration))
+        exploration.seed = 0
 
 
 def test_a_search_with_a_history_gains_the_scores_of_its_channels(people):

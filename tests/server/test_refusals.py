@@ -39,6 +39,7 @@ METHODS: dict[type, str] = {
     recommend_service_pb2.GetQuestionsRequest: "RecommendService/GetQuestions",
     catalog_service_pb2.GetItemRequest: "CatalogService/GetItem",
     catalog_service_pb2.BatchGetItemsRequest: "CatalogService/BatchGetItems",
+    catalog_service_pb2.ListItemsRequest: "CatalogService/ListItems",
 }
 # Limits that depend on the bundle: the engine checks them.
 OF_THE_BUNDLE = [

@@ -304,6 +304,7 @@ def test_every_answer_says_what_was_done_and_by_which_bundle(
         "encode encode": [client.embed(["q", Item(title="cable"), "r"])],
         "encode features rerank": [client.rerank(QUERY, [first, second])],
         "lookup": [one, client.batch_get_items([first, "nope", second])],
+        "list": [client.list_items(2)],
     }
     for names, answers in stages.items():
         for answer in answers:
@@ -326,6 +327,28 @@ def test_an_item_is_as_the_store_has_it(client: Client, engine: Engine) -> None:
 def test_an_unknown_item_is_not_found(client: Client) -> None:
     error = error_of(client.get_item, "nope" * 1_000)
     assert (error.code, error.reason) == (Code.NOT_FOUND, "UNKNOWN_ITEM")
+
+
+def test_pages_list_every_item_once_in_the_order_of_ids(client: Client, engine: Engine) -> None:
+    found, token = [], ""
+    while True:
+        page = client.list_items(20, token)
+        assert page.total_size == len(engine.store)
+        found += page.items
+        if not (token := page.next_page_token):
+            break
+    ids = sorted(engine.store.ids)
+    assert found == [item_message(engine.store.item(engine.store.row(i))) for i in ids]
+    [item] = client.list_items(1, item_fields=["title"]).items
+    assert item == Item(title=found[0].title)
+    assert len(client.list_items(2_000).items) == len(ids)
+
+
+def test_a_page_token_of_something_else_is_refused(client: Client) -> None:
+    search = client.search(QUERY, page_size=1).next_page_token
+    for token in (search, "!", "bm9uZQ=="):
+        error = error_of(client.list_items, 1, token)
+        assert (error.code, error.reason) == (Code.INVALID_ARGUMENT, "PAGE_TOKEN_MISMATCH")
 
 
 def test_a_batch_tells_found_from_missing(client: Client, engine: Engine) -> None:

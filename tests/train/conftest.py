@@ -52,6 +52,10 @@ def flags(pretrained: Path, compilation_cache: Path) -> Callable[..., list[str]]
             *("--reranker.fusion", "8", "--lists.dev-queries", "10", "--lists.dev-depth", "10"),
             *("--rerank-fit.learning-rate", "1e-3", "--rerank-fit.epochs", "4"),
             *("--rerank-fit.checkpoint-every", "6", "--rerank-fit.patience", "9"),
+            *("--calibration.train-queries", "30", "--calibration.dev-queries", "30"),
+            *("--calibration.pieces", "40", "--calibration.absent", "10"),
+            # The small datasets have too few `dev` queries for a decision.
+            *("--guard.towers", "always", "--guard.reranker", "always"),
             *more,
         ]
 

@@ -43,11 +43,25 @@ _WEEK = WINDOW_DAYS.index(7)
 _SCALE = 3.0  # divides logarithms of counts and days, so that the gates' inputs are about 1
 
 
+# The least and the largest number of each size. The largest ones keep a damaged file from taking
+# all memory.
+_LIMITS = (
+    ("items", 0, 2**24),
+    ("text_dim", 1, 8_192),
+    ("residual_dim", 1, 8_192),
+    ("moment_dim", 1, 1_024),
+    ("hidden", 1, 8_192),
+    ("context_buckets", 2, 2**20),
+)
+
+
 @dataclass(frozen=True)
 class HistoryConfig:
     """Sizes of the user tower."""
 
-    items: int  # number of items with a residual
+    items: (
+        int  # number of items with a residual; 0 in a bundle, whose residuals are in `ItemBlocks`
+    )
     text_dim: int = 384  # width of the item tower's vectors
     residual_dim: int = 128  # width of the learned residual beside the text vector
     moment_dim: int = 16  # width of the block that changes with time, without its last column
@@ -55,12 +69,15 @@ class HistoryConfig:
     hidden: int = 32  # width of the hidden layers of gates and moments
     context_buckets: int = 256  # rows of the table of context values, which are hashed
     event_types: tuple[str, ...] = EVENT_TYPES  # types of events, in the order of their codes
+    read_types: tuple[str, ...] = EVENT_TYPES  # types of the events that the tower was trained with
 
     def __post_init__(self) -> None:
         """Check that the sizes are possible."""
-        for name in ("items", "text_dim", "residual_dim", "moment_dim", "hidden"):
-            if not 1 <= getattr(self, name) <= 2**24:
-                raise InputError(f"history: {name} {getattr(self, name)} is not 1 or more")
+        for name, least, most in _LIMITS:
+            if not least <= getattr(self, name) <= most:
+                raise InputError(
+                    f"history: {name} {getattr(self, name)} is not from {least} to {most:,}"
+                )
         if not self.half_lives_days or min(self.half_lives_days) <= 0:
             raise InputError("history: half_lives_days has no number above 0")
 

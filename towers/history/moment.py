@@ -4,17 +4,13 @@ A text vector does not change with time, but what sells does. `MomentFeatures` c
 of any items at any time from the events before that time, so training sees only the past, too.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float32, Int, Int64
 
-from base.errors import InputError
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from behaviour.models.arrays import open_arrays, write_arrays
 
 WINDOW_DAYS = (3, 7, 14, 28, 56, 91)
 # The features, in order: sales in each window, all sales, age, days since the last sale, price, and
@@ -22,15 +18,6 @@ WINDOW_DAYS = (3, 7, 14, 28, 56, 91)
 FEATURES = len(WINDOW_DAYS) + 5
 _ALL, _AGE, _LAST, _PRICE, _SOLD = range(len(WINDOW_DAYS), FEATURES)
 _UNSOLD_DAYS = 365.0  # days since the last sale of an item that was never sold
-MOMENTS_FILE = "moments.npz"
-# The arrays of the file: what the first axis has more than items, None for any length; other axes.
-_SHAPES: Mapping[str, tuple[int | None, ...]] = {
-    "times": (None,),
-    "starts": (1,),
-    "prices": (0,),
-    "neighbours": (0, None),
-    "weights": (0, None),
-}
 NEIGHBOURS = 20  # similar titles that fill the features of an item that was never sold
 _SHARPNESS = 8  # power of the cosine that weighs a similar title
 _BLOCK = 1024  # items whose neighbours are searched at a time
@@ -73,39 +60,11 @@ class MomentFeatures:
         prices = np.nan_to_num(logs - centre).astype(np.float32)
         return cls(*_sales(interactions), prices, *similar_items(text))
 
-    def with_events(self, interactions: Interactions) -> "MomentFeatures":
-        """Return the features of the same items with other events, such as newer ones."""
-        times, starts = _sales(interactions)
-        return replace(self, times=times, starts=starts)
-
-    def save(self, directory: Path) -> None:
-        """Write the arrays to a file in an existing directory."""
-        write_arrays(directory / MOMENTS_FILE, {name: getattr(self, name) for name in _SHAPES})
-
-    @classmethod
-    def open(cls, directory: Path, items: int) -> "MomentFeatures":
-        """Read the file that `save` wrote.
-
-        Raises:
-            InputError: the file is missing or damaged, or has another number of items.
-        """
-        path = directory / MOMENTS_FILE
-        shapes = {
-            name: (None if n is None else n + items, *rest) for name, (n, *rest) in _SHAPES.items()
-        }
-        arrays = open_arrays(path, shapes)
-        starts, neighbours, count = arrays["starts"], arrays["neighbours"], len(arrays["times"])
-        ordered = starts[0] == 0 and starts[-1] == count and (np.diff(starts) >= 0).all()
-        inside = ((neighbours >= 0) & (neighbours < items)).all()
-        if not (ordered and inside and arrays["weights"].shape == neighbours.shape):
-            raise InputError(f"{path} cannot be read: its rows are not those of {items:,} items")
-        return cls(**{name: arrays[name] for name in _SHAPES})
-
     @cached_property
     def _keys(self) -> Int64[np.ndarray, " events"]:
         """Items and times as one ascending number, so that one search counts for many items."""
         items = np.repeat(np.arange(len(self.prices)), np.diff(self.starts))
-        return items * self._span + (self.times - self._origin)
+        return np.asarray(items * self._span + (self.times - self._origin), np.int64)
 
     @cached_property
     def _origin(self) -> int:
@@ -121,6 +80,11 @@ class MomentFeatures:
         offset = int(np.clip(time - self._origin, 0, self._span - 1))
         counts = np.searchsorted(self._keys, rows.astype(np.int64) * self._span + offset)
         return np.asarray(counts, np.int64)
+
+    def sales(self, now: int) -> Int64[np.ndarray, " items"]:
+        """Return the number of events of each item before a time, in seconds since 1970."""
+        ends = self._before(now, np.arange(len(self.prices)))
+        return np.asarray(ends - self.starts[:-1], np.int64)
 
     def features(
         self,

@@ -17,20 +17,29 @@ def save_history(tower: HistoryTower, directory: Path) -> None:
     save_model(tower, asdict(tower.config), directory)
 
 
-def load_history(directory: Path) -> HistoryTower:
-    """Load a user tower that `save_history` wrote.
+def read_history_config(directory: Path) -> HistoryConfig:
+    """Read the configuration that `save_history` wrote.
 
     Raises:
-        InputError: files are missing or damaged, or the tensors do not fit the configuration.
+        InputError: the file is missing or damaged.
     """
     try:
         values: dict[str, Any] = {
             name: tuple(x) if isinstance(x, list) else x
             for name, x in read_config(directory).items()
         }
-        config = HistoryConfig(**values)
+        return HistoryConfig(**values)
     except (TypeError, ValueError) as error:
         raise InputError(f"{directory / CONFIG_FILE} describes no user tower: {error}") from error
+
+
+def load_history(directory: Path) -> HistoryTower:
+    """Load a user tower that `save_history` wrote.
+
+    Raises:
+        InputError: files are missing or damaged, or the tensors do not fit the configuration.
+    """
+    config = read_history_config(directory)
     tower: HistoryTower = nnx.eval_shape(lambda: HistoryTower(config, rngs=nnx.Rngs(0)))
     load_weights(tower, directory)
     return tower

@@ -8,17 +8,27 @@ import pyarrow.compute as pc
 from rich.console import Console
 
 from catalog.dataset.reading import read_dataset
+from search.bundle import Manifest
 from search.config import EngineConfig
 from search.curation.table import Curations
 from search.engine import Engine
+from search.request import SearchRequest
 from train.data.event_files import export_events, import_events
-from train.evaluation.evaluate import evaluate, print_report, write_report
+from train.evaluation.evaluate import collect_runs, evaluate, print_report, write_report
+from train.evaluation.guard import lines_of
+from train.evaluation.policy.evaluate import (
+    PolicyConfig,
+    evaluate_policy,
+    print_estimates,
+    write_estimates,
+)
 from train.evaluation.recommend.evaluate import (
     RecommendConfig,
     evaluate_recommendations,
     print_reports,
     write_reports,
 )
+from train.evaluation.report import Report
 from train.loop.fit import FitConfig
 from train.people.peer import UserTowerPeer
 from train.people.training import PEOPLE_FIT, PeopleConfig
@@ -27,8 +37,11 @@ from train.pipeline.inputs import dataset_directory
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.run import TrainingRun
 from train.pipeline.texts import catalogue_of
+from train.report.page import DevRuns, write_page
 
 logger = logging.getLogger(__name__)
+
+_REPORT_QUERIES = 200  # maximum number of `dev` queries in the report of a run
 
 
 @dataclass(frozen=True)
@@ -69,15 +82,18 @@ class ImportEventsConfig:
 
 
 def train_all(config: TrainConfig) -> None:
-    """Run every step, then evaluate the bundle if `test` has judgments."""
+    """Run every step, print the decisions, then evaluate the bundle if `test` has judgments."""
     pipeline = TrainingRun(config)
     bundle = pipeline.run()
+    for line in lines_of(Manifest.read(bundle).reports):
+        _say(line)
     dataset = pipeline.dataset
     if (
         dataset.judgments is None
         or not pc.any(pc.equal(dataset.judgments["split"], "test")).as_py()
     ):
         logger.info("no test judgments: nothing to evaluate")
+        write_report_page(pipeline, bundle, None)
         return
     report = evaluate(
         Engine.load(bundle, EngineConfig(numerics=config.numerics)),
@@ -88,6 +104,24 @@ def train_all(config: TrainConfig) -> None:
     print_report(report)
     write_report(report, config.out / "evaluation.json")
     record_metrics(bundle, report.to_json())
+    write_report_page(pipeline, bundle, report)
+
+
+def write_report_page(pipeline: TrainingRun, bundle: Path, test: Report | None) -> None:
+    """Write the page `report.html` of a run, with rankings of up to 200 `dev` queries."""
+    engine = Engine.load(bundle, EngineConfig(numerics=pipeline.config.numerics), replay=False)
+    queries = pipeline.judged("dev")
+    queries = queries[:: -(-len(queries) // _REPORT_QUERIES) or 1]
+    path = pipeline.config.out / "report.html"
+    write_page(
+        path,
+        engine.manifest,
+        pipeline.dataset,
+        pipeline.data_directory,
+        dev=DevRuns(queries, collect_runs(engine, queries)) if queries else None,
+        test=test,
+    )
+    logger.info("report: path=%s", path)
 
 
 def evaluate_bundle(config: EvaluateConfig) -> None:
@@ -124,10 +158,11 @@ def export(config: ExportEventsConfig) -> None:
 
 
 def import_(config: ImportEventsConfig) -> None:
-    """Record the events of a file in a log, and print their number."""
-    accepted, duplicates = import_events(config.events, config.state)
+    """Record the events of a file in a log, and print their numbers."""
+    accepted, duplicates, dropped = import_events(config.events, config.state)
     known = f"; the log had {duplicates:,} already" if duplicates else ""
-    _say(f"{config.state}: {accepted:,} new events{known}")
+    refused = f"; {dropped:,} dropped, because their users opted out" if dropped else ""
+    _say(f"{config.state}: {accepted:,} new events{known}{refused}")
 
 
 @dataclass(frozen=True)
@@ -167,3 +202,18 @@ def validate(config: ValidateConfig) -> None:
     }
     sizes = [f"{table.num_rows:,} {name}" for name, table in tables.items() if table is not None]
     console.print(f"{dataset.info.name}: {', '.join(sizes)}; no errors", highlight=False)
+
+
+def policy(config: PolicyConfig) -> None:
+    """Estimate how a bundle would have done, print the estimates, and write them if requested."""
+    dataset = read_dataset(dataset_directory(config.data, Path("out"), 0))
+    engine = Engine.load(config.bundle, config.engine)
+
+    def list_of(query: str) -> list[str]:
+        result = engine.search(SearchRequest(query, page_size=config.positions))
+        return [hit.item_id for hit in result.hits]
+
+    estimates = evaluate_policy(dataset.events, list_of, config.outcome, config.positions)
+    print_estimates(estimates, config.outcome)
+    if config.json is not None:
+        write_estimates(estimates, config.json)

@@ -17,10 +17,12 @@ from train.cli.commands import (
     evaluate_bundle,
     export,
     import_,
+    policy,
     recommend,
     train_all,
     validate,
 )
+from train.evaluation.policy.evaluate import PolicyConfig
 from train.pipeline.options import DEMO, TrainConfig, preset
 from train.pipeline.run import STEPS, TrainingRun
 
@@ -89,14 +91,17 @@ def _evaluate(rest: list[str], program: str) -> None:
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--task", default="search")
     options, rest = parser.parse_known_args(rest)
-    about = "Tasks: --task search (the default) and --task recommend, each with its own --help."
+    about = "Tasks: --task search (the default), recommend and policy, each with its own --help."
     if options.task == "search":
         evaluate_bundle(tyro.cli(EvaluateConfig, args=rest, prog=program, description=about))
     elif options.task == "recommend":
         program = f"{program} --task recommend"
         recommend(tyro.cli(RecommendCommand, args=rest, prog=program, description=about))
+    elif options.task == "policy":
+        program = f"{program} --task policy"
+        policy(tyro.cli(PolicyConfig, args=rest, prog=program, description=about))
     else:
-        raise InputError(f"--task {options.task}: one of search, recommend")
+        raise InputError(f"--task {options.task}: one of search, recommend, policy")
 
 
 def _default(rest: list[str]) -> TrainConfig:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -58,14 +58,19 @@ def export_events(state: Path, out: Path) -> int:
     return count
 
 
-def import_events(file: Path, state: Path) -> tuple[int, int]:
+class Imported(NamedTuple):
+    """The outcome of an import: numbers of events."""
+
+    accepted: int  # new events
+    duplicates: int  # events that the log had already
+    dropped: int  # events that are not kept, because their user opted out
+
+
+def import_events(file: Path, state: Path) -> Imported:
     """Record the events of a file of a dataset in a log, which no server may use meanwhile.
 
     An event without an `event_id` gets a digest of its row. So a second import of the same file
     adds nothing.
-
-    Returns:
-        The number of new events, and the number of events that the log had already.
 
     Raises:
         InputError: the file has errors, an event breaks a limit of the log, or the log cannot be
@@ -80,14 +85,15 @@ def import_events(file: Path, state: Path) -> tuple[int, int]:
     if raw is None or problems.errors:
         raise DatasetError(file, problems.errors)
     latest = int(time.time() * 1e6) + MAX_EARLY
-    accepted = duplicates = 0
+    accepted = duplicates = dropped = 0
     with EventLog.open(state) as log:
         events = _checked(raw, latest)
         while part := list(islice(events, _AT_A_TIME)):
             [outcome], _ = log.append([part])
             accepted += outcome.accepted
             duplicates += outcome.duplicates
-    return accepted, duplicates
+            dropped += outcome.dropped
+    return Imported(accepted, duplicates, dropped)
 
 
 def _table(events: list[Event]) -> pa.Table:

@@ -1,4 +1,4 @@
-"""Graded query-item pairs, from human judgments or else from shoppers' events.
+"""Graded query-item pairs, from human judgments and from shoppers' events.
 
 Training, mining and the choice of the best step all read `Relevance`. A shop that has clicks but no
 judgments therefore trains with the same code as a shop with human grades.
@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float32, Int32
 from catalog.dataset.reading import Dataset, split_of
 from catalog.item_text import normalise_query
 from catalog.store import ItemStore
+from train.evaluation.metrics import MIN_QUERIES
 
 # Grades of events, from 0 to 3. Impressions have no grade, because items that were shown but not
 # clicked are worse negatives than random items (Huang et al., 2020, arXiv 2006.11632).
@@ -33,6 +34,8 @@ class Relevance:
         grade: Grade of each pair.
         grade_min: The lowest grade, which has gain 0.
         relevant_from: The grade from which an item counts as relevant.
+        weight: Factor of each pair's gain; None for 1. Pairs of events have a weight beside judged
+            pairs.
     """
 
     queries: tuple[str, ...]
@@ -42,6 +45,7 @@ class Relevance:
     grade: Float32[np.ndarray, "pairs"]
     grade_min: float
     relevant_from: float
+    weight: Float32[np.ndarray, "pairs"] | None = None
 
     @property
     def relevant(self) -> Bool[np.ndarray, "pairs"]:
@@ -50,12 +54,20 @@ class Relevance:
 
     @property
     def gain(self) -> Float32[np.ndarray, "pairs"]:
-        """The gain of each pair: its grade minus `grade_min`."""
-        return self.grade - np.float32(self.grade_min)
+        """The gain of each pair: its grade minus `grade_min`, times its weight."""
+        gain = self.grade - np.float32(self.grade_min)
+        return gain if self.weight is None else gain * self.weight
 
     def only(self, *splits: str) -> "Relevance":
         """Return the pairs and queries of the given splits, with queries renumbered."""
-        chosen = np.isin(np.array(self.splits, dtype=object), splits)
+        return self._of_queries(np.isin(np.array(self.splits, dtype=object), splits))
+
+    def thinned(self, share: float, seed: int) -> "Relevance":
+        """Return a share of the `train` queries, drawn at random, and all other queries."""
+        random = np.random.default_rng(seed).random(len(self.splits))
+        return self._of_queries((random < share) | (np.array(self.splits, object) != "train"))
+
+    def _of_queries(self, chosen: Bool[np.ndarray, " queries"]) -> "Relevance":
         number = np.cumsum(chosen, dtype=np.int32) - 1
         in_splits = chosen[self.query]
         return Relevance(
@@ -66,6 +78,7 @@ class Relevance:
             self.grade[in_splits],
             self.grade_min,
             self.relevant_from,
+            None if self.weight is None else self.weight[in_splits],
         )
 
     def pairs_of(self, query: int) -> slice:
@@ -74,20 +87,82 @@ class Relevance:
         return slice(int(start), int(end))
 
 
-def relevance_of(dataset: Dataset, store: ItemStore) -> Relevance | None:
-    """Return the pairs of `train` and `dev`, never those of `test`.
+def relevance_of(dataset: Dataset, store: ItemStore, event_weight: float = 0.0) -> Relevance | None:
+    """Return the pairs of `train` and `dev`, never those of `test`; None without pairs.
 
-    The pairs come from judgments if `train` or `dev` has any, otherwise from events with a query.
-    Without pairs, the result is None.
+    Args:
+        dataset: The dataset.
+        store: The items of the dataset.
+        event_weight: Weight of the pairs of events beside judged pairs; 0 trains on judged pairs
+            alone. Without judgments in `train` or `dev`, all pairs come from events.
     """
-    judgments = dataset.judgments
-    if judgments is not None:
-        relevance = _from_judgments(dataset, judgments, store).only("train", "dev")
-        if relevance.queries:
-            return relevance
-    if dataset.events is not None:
-        return _from_events(dataset.events, store, judgments)
-    return None
+    judged, clicked = judged_pairs(dataset, store), clicked_pairs(dataset, store)
+    if judged is None or clicked is None:
+        return clicked or judged
+    return combined(judged, clicked, event_weight)
+
+
+def judged_pairs(dataset: Dataset, store: ItemStore) -> Relevance | None:
+    """Return the judged pairs of `train` and `dev`; None if there are none."""
+    if dataset.judgments is None:
+        return None
+    relevance = _from_judgments(dataset, dataset.judgments, store).only("train", "dev")
+    return relevance if relevance.queries else None
+
+
+def clicked_pairs(dataset: Dataset, store: ItemStore) -> Relevance | None:
+    """Return the pairs of events with a query in `train` and `dev`; None if there are none."""
+    if dataset.events is None:
+        return None
+    return _from_events(dataset.events, store, dataset.judgments)
+
+
+def combined(judged: Relevance, clicked: Relevance, weight: float) -> Relevance:
+    """Add the pairs of events to judged pairs.
+
+    A click counts as the lowest relevant grade, and a purchase as the best grade that was given.
+    If a pair is judged, its events do not count. A query that is judged in `dev` gets no pairs of
+    events. If enough judged queries are in `dev` to compare models, `dev` gets no queries of events
+    at all.
+
+    Args:
+        judged: The judged pairs.
+        clicked: The pairs of events.
+        weight: Weight of the pairs of events in `train`; 0 adds no pairs to `train`. In `dev`, the
+            weight is 1.
+    """
+    added_splits = {"train"} if weight else set()
+    if judged.splits.count("dev") < MIN_QUERIES:
+        added_splits.add("dev")
+    number = {text: n for n, text in reversed(list(enumerate(judged.queries)))}
+    texts, splits = list(judged.queries), list(judged.splits)
+    new = np.full(len(clicked.queries), -1)  # the query in the result; -1 leaves a query out
+    for old, (text, split) in enumerate(zip(clicked.queries, clicked.splits, strict=True)):
+        if text in number:
+            in_train = judged.splits[number[text]] == "train"
+            new[old] = number[text] if in_train and weight else -1
+        elif split in added_splits:
+            new[old] = len(texts)
+            texts.append(text)
+            splits.append(split)
+    query, items = new[clicked.query], np.int64(max(judged.item.max(), clicked.item.max()) + 1)
+    is_judged = np.isin(query * items + clicked.item, judged.query * items + judged.item)
+    added = (query >= 0) & ~is_judged
+    span = max(float(judged.grade.max()), judged.relevant_from) - judged.relevant_from
+    best, least = EVENT_GRADES["purchase"], EVENT_GRADES["click"]
+    grade = judged.relevant_from + span * (clicked.grade[added] - least) / (best - least)
+    is_train = np.array([split == "train" for split in splits])[query[added]]
+    weights = np.concatenate([np.ones(len(judged.query)), np.where(is_train, weight, 1.0)])
+    return _sorted(
+        texts,
+        splits,
+        np.concatenate([judged.query, query[added]]),
+        np.concatenate([judged.item, clicked.item[added]]),
+        np.concatenate([judged.grade, grade]),
+        judged.grade_min,
+        judged.relevant_from,
+        weights,
+    )
 
 
 def _from_judgments(dataset: Dataset, judgments: pa.Table, store: ItemStore) -> Relevance:
@@ -165,6 +240,7 @@ def _sorted(
     grade: np.ndarray,
     grade_min: float,
     relevant_from: float,
+    weight: np.ndarray | None = None,
 ) -> Relevance:
     order = np.argsort(query, kind="stable")
     return Relevance(
@@ -175,4 +251,5 @@ def _sorted(
         grade[order].astype(np.float32),
         float(grade_min),
         float(relevant_from),
+        None if weight is None else weight[order].astype(np.float32),
     )

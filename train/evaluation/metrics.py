@@ -6,14 +6,18 @@ metric is not defined. `bootstrap` leaves out NaN and reports the number of aver
 """
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Int
 
 RESAMPLES = 10_000
+MIN_QUERIES = 30  # with fewer queries, an interval is no evidence of a difference
 LEVEL = 0.95
 _SEED = 20_240_601  # one seed for every interval, so that reports are reproducible
 _CHUNK = 1 << 22  # resampled values in memory at a time
+
+Verdict: TypeAlias = Literal["better", "worse", "no difference", "too few to tell"]
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,16 @@ class Interval:
     low: float
     high: float
     queries: int
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether a mean difference between two systems shows that the first one is better.
+
+        The whole interval of a better system is above zero, over `MIN_QUERIES` queries or more.
+        """
+        if self.queries < MIN_QUERIES:
+            return "too few to tell"
+        return "better" if self.low > 0 else "worse" if self.high < 0 else "no difference"
 
 
 def dcg(gains: Float[np.ndarray, "queries ranks"], k: int) -> Float64[np.ndarray, "queries"]:
@@ -110,7 +124,7 @@ def bootstrap(
     """Compute the mean over queries with its 95% percentile interval.
 
     If each value is the difference between two systems on one query, this is the paired bootstrap.
-    The first system is better if the interval is above zero.
+    `Interval.verdict` says whether the first system is better.
 
     Args:
         values: One value per query; NaN leaves the query out.

@@ -11,7 +11,14 @@ from rich.table import Table
 
 from base.errors import InputError
 from catalog.dataset.reading import Dataset
-from train.evaluation.metrics import Interval, bootstrap, ndcg, recall, reciprocal_rank
+from train.evaluation.metrics import (
+    MIN_QUERIES,
+    Interval,
+    bootstrap,
+    ndcg,
+    recall,
+    reciprocal_rank,
+)
 from train.evaluation.runs import Ranking
 
 DEPTH = 100  # ranks of a full-corpus run that are evaluated
@@ -39,8 +46,7 @@ _PAIRS = (
     ("dense", RANDOM),
     ("rerank", RANDOM),
 )
-_METRICS = ("ndcg@10", "recall@100", "mrr", "ndcg@10_judged")
-_TITLES = {
+METRIC_TITLES = {
     "ndcg@10": "nDCG@10",
     "recall@100": "Recall@100",
     "mrr": "MRR",
@@ -76,11 +82,6 @@ class Difference:
     b: str
     metric: str
     interval: Interval
-
-    @property
-    def better(self) -> bool:
-        """Whether `a` is better than `b`: the whole 95% interval is above zero."""
-        return self.interval.low > 0
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ class Report:
             "differences": [
                 {"a": difference.a, "b": difference.b, "metric": difference.metric}
                 | _plain(difference.interval)
-                | {"better": difference.better}
+                | {"verdict": difference.interval.verdict}
                 for difference in self.differences
             ],
         }
@@ -177,14 +178,14 @@ def make_report(split: str, queries: Sequence[JudgedQuery], runs: Mapping[str, R
         without_relevant=sum(not query.relevant for query in queries),
         without_gain=sum(not any(query.gains.values()) for query in queries),
         systems={
-            system: {name: bootstrap(metrics[name]) for name in _METRICS if name in metrics}
+            system: {name: bootstrap(metrics[name]) for name in METRIC_TITLES if name in metrics}
             for system, metrics in values.items()
         },
         differences=tuple(
             Difference(a, b, metric, bootstrap(values[a][metric] - values[b][metric]))
             for a, b in _PAIRS
             if a in values and b in values
-            for metric in _METRICS
+            for metric in METRIC_TITLES
             if metric in values[a] and metric in values[b]
         ),
     )
@@ -203,10 +204,10 @@ def metrics_table(report: Report) -> Table:
         ),
     )
     table.add_column("system", no_wrap=True)
-    for metric in _METRICS:
-        table.add_column(_TITLES[metric], justify="right")
+    for title in METRIC_TITLES.values():
+        table.add_column(title, justify="right")
     for system, metrics in report.systems.items():
-        cells = (_cell(metrics[name], "") if name in metrics else "" for name in _METRICS)
+        cells = (_cell(metrics[name], "") if name in metrics else "" for name in METRIC_TITLES)
         table.add_row(system, *cells)
     return table
 
@@ -214,22 +215,22 @@ def metrics_table(report: Report) -> Table:
 def differences_table(report: Report) -> Table:
     """Format the paired differences between systems, for a terminal."""
     table = Table(
-        title=f"{report.split}: differences", caption="Better: the 95% interval is above zero."
+        title=f"{report.split}: differences",
+        caption=(
+            "Better: the 95% interval is above zero. Too few to tell: fewer than "
+            f"{MIN_QUERIES} queries."
+        ),
     )
     for column in ("systems", "metric"):
         table.add_column(column, no_wrap=True)
     table.add_column("difference", justify="right")
     table.add_column("verdict", no_wrap=True)
     for difference in report.differences:
-        interval = difference.interval
-        verdict = (
-            "better" if difference.better else "worse" if interval.high < 0 else "no difference"
-        )
         table.add_row(
             f"{difference.a} - {difference.b}",
-            _TITLES[difference.metric],
-            _cell(interval, "+"),
-            verdict,
+            METRIC_TITLES[difference.metric],
+            _cell(difference.interval, "+"),
+            difference.interval.verdict,
         )
     return table
 

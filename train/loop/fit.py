@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +29,7 @@ from train.loop.parameters import (
     replicate_rest,
 )
 from train.progress import track
+from train.step_inputs import no_effect
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,8 @@ class FitConfig:
     epochs: int = 1  # number of passes over the training examples
     evaluations: int = 4  # number of evaluations on `dev` in the whole run
     patience: int = 3  # evaluations without a new best metric before training stops early
-    checkpoint_every: int = 200  # steps from one checkpoint to the next
-    log_every: int = 20  # steps from one logged loss to the next
+    checkpoint_every: int = no_effect(200)  # steps from one checkpoint to the next
+    log_every: int = no_effect(20)  # steps from one logged loss to the next
 
     def __post_init__(self) -> None:
         """Check that counts and intervals are at least 1."""
@@ -179,6 +180,8 @@ class _Progress:
     fit_seconds: float = 0.0  # time of steps and of waiting for batches, without evaluations
     # time of waiting for batches; a faster `load` can save at most this time
     input_wait_seconds: float = 0.0
+    losses: list[list[float]] = field(default_factory=list)  # logged losses: steps and values
+    devs: list[list[float]] = field(default_factory=list)  # `dev` metrics: steps and values
 
     def after(self, step: int, seconds: float, waited: float) -> "_Progress":
         """Add one step that took `seconds`, including `waited` seconds of waiting for its batch."""
@@ -233,7 +236,7 @@ def fit(
 
     Returns:
         The best parameters, and a report: steps, the best step and its `dev` metric, seconds of
-        training, and seconds of waiting for `load`.
+        training, seconds of waiting for `load`, and the curves of the loss and of the metric.
 
     Raises:
         InputError: the checkpoint cannot be read, a batch cannot be divided evenly among the
@@ -280,6 +283,8 @@ def _train(
         progress = progress.after(step, run.clock() - start, waited)
         if step % config.log_every == 0:
             _write(run.writer, step, values)
+            losses = [*progress.losses, [float(step), float(values["loss"])]]
+            progress = replace(progress, losses=losses)
             run.writer.add_scalar("input_wait_seconds", progress.input_wait_seconds, step)
         if run.evaluate is not None and (step % eval_every == 0 or step == run.steps):
             state, progress = _judge(state, progress, run.evaluate(params))
@@ -328,7 +333,7 @@ def _batches(
 def _judge(state: _State, progress: _Progress, metric: float) -> tuple[_State, _Progress]:
     logger.info("evaluated: step=%d dev=%.4f", progress.step, metric)
     _check_finite("the dev metric", metric, progress.step)
-    progress = replace(progress, last=metric)
+    progress = replace(progress, last=metric, devs=[*progress.devs, [float(progress.step), metric]])
     if progress.best is not None and metric <= progress.best:
         return state, replace(progress, stale=progress.stale + 1)
     best = replace(progress, best=metric, best_step=progress.step, stale=0)

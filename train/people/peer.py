@@ -1,19 +1,21 @@
 """The user tower alone, as a system of `evaluate --task recommend`."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from base.errors import InputError
 from behaviour.cases import Case
+from rerank.recommend.recommender import Recommender
 from towers.history.encoder import UserEncoder
 from towers.history.moment import MomentFeatures
 from train.evaluation.recommend.systems import System
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
 from train.people.training import PeopleConfig, train_people
-from train.recommend.recommender import Catalogue, Recommender, Window
+from train.recommend.recommender import Lessons
+from train.recommend.windows import Catalogue
 
 USER_TOWER = "user_tower"
 
@@ -35,10 +37,10 @@ class UserTowerPeer:
     trained: dict[tuple[int, int], UserEncoder] = field(default_factory=dict)
 
     def __call__(
-        self, case: Case, windows: Sequence[Window], recommender: Recommender | None, seed: int
+        self, case: Case, lessons: Lessons | None, recommender: Recommender | None, seed: int
     ) -> Mapping[str, System]:
         """Return the user tower as a system."""
-        del windows, recommender
+        del lessons, recommender
         if (case.now, seed) not in self.trained:
             self.trained[case.now, seed] = self._train(case, seed)
         encoder = self.trained[case.now, seed]

@@ -50,7 +50,7 @@ def fit_residuals(
     The residuals are scaled so that the scores of items for the mean of a history have the standard
     deviation 1. Gates that are learned with the residuals of one time then fit those of another.
     """
-    past = interactions.before(now).matrix(now, config.half_life_days, latest=True)
+    past = interactions.before(now).matrix(now, config.half_life_days, strongest=True)
     frequency = np.asarray(past.power(2).sum(axis=0)).ravel()
     most = min(config.max_items, int((frequency > 0).sum()))
     used = np.sort(np.argsort(-frequency, kind="stable")[:most])

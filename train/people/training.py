@@ -13,9 +13,14 @@ from flax import nnx
 from jax import Array
 from jaxtyping import Float, Float32, Int32
 
-from behaviour.cases import window_case
+from behaviour.cases import Case, window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from towers.history.encoder import UserEncoder, context_rows
+from behaviour.models.popularity import Popularity
+from catalog.events import EVENT_TYPES
+from catalog.store import ItemStore
+from search.channels.model_items import write_item_ids
+from towers.history.encoder import UserEncoder
+from towers.history.forward import context_rows
 from towers.history.model import Histories, HistoryConfig, HistoryTower
 from towers.history.moment import MomentFeatures
 from towers.history.saving import save_history
@@ -32,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 PEOPLE_FIT = FitConfig(head_learning_rate=5e-3)
 _FIXED = ("item_residual", "event_residual")  # parameters that have a closed form
+_WEEK = 7.0  # days
 _LARGE = -1e9  # logit of a candidate that does not count
 
 
@@ -96,20 +102,21 @@ def candidate_scores(tower: HistoryTower, batch: ActionBatch) -> Float[Array, "b
 def build_user_tower(
     directory: Path,
     vectors: Vectors,
-    prices: Float32[np.ndarray, " items"],
+    store: ItemStore,
     people: People | None,
     config: PeopleConfig,
     setup: TrainingSetup,
 ) -> dict[str, Any]:
-    """Train the user tower, and write it to a directory with the sales of all items.
+    """Train the user tower, and write it to a directory with the blocks of the items.
 
     The tower learns from what users do after their first session. With too few users who have two
-    sessions, nothing is trained or written.
+    sessions, nothing is trained or written. A tower that is no better on the last `dev_days` than
+    what it started from is not written, either.
 
     Args:
         directory: An existing directory.
         vectors: Unit vector of each item, from the item tower.
-        prices: Price of each item; NaN if missing.
+        store: The items.
         people: The users of the dataset; None if no event counts.
         config: Settings of the tower and its training.
         setup: Settings, devices and directories of the training loop.
@@ -119,11 +126,41 @@ def build_user_tower(
         logger.info("no user tower: users_with_two_sessions=%d min=%d", users, config.min_users)
         return {"users": users, "tower": "none"}
     interactions, text = people.interactions, vectors[:]
-    moments = MomentFeatures.of(interactions.of_types("purchase"), text, prices)
+    moments = MomentFeatures.of(interactions.of_types("purchase"), text, store.number("price"))
     tower, report = train_people(text, moments, interactions, config, setup, people.contexts)
-    save_history(tower, directory)
-    moments.save(directory)
-    return {"users": users, **report}
+    report = {"users": users, **report}
+    if config.dev_days and not is_better(report):
+        logger.info("no user tower: dev=%s start=%s", report["best"], report["start"])
+        return {**report, "tower": "none"}
+    save_user_tower(UserEncoder(tower, text, moments), tower, end_of(interactions), directory)
+    write_item_ids(list(store.ids), directory)
+    return report
+
+
+def is_better(report: Mapping[str, Any]) -> bool:
+    """Return whether a report of `train_people` is better than all of its starting points."""
+    best = report["best"]
+    return best is not None and best > max(report["start"].values(), default=0.0)
+
+
+def save_user_tower(encoder: UserEncoder, tower: HistoryTower, now: int, directory: Path) -> None:
+    """Write a tower, and the blocks of the items at a time, to an existing directory.
+
+    The blocks have the residuals, so the file of the tower has none.
+    """
+    nothing = jnp.zeros((0, tower.config.residual_dim))
+    small = HistoryTower(replace(tower.config, items=0), rngs=nnx.Rngs(0))
+    state: Any = nnx.state(tower)
+    for name in _FIXED:
+        state[name] = state[name].replace(nothing)
+    nnx.update(small, state)
+    save_history(small, directory)
+    encoder.blocks(now).save(directory)
+
+
+def end_of(interactions: Interactions) -> int:
+    """Return the end of the day of the last event, in seconds since 1970."""
+    return (int(interactions.time.max(initial=0)) // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
 
 
 def train_people(
@@ -150,15 +187,16 @@ def train_people(
     Returns:
         The tower, and a report.
     """
-    end = (int(interactions.time.max(initial=0)) // SECONDS_PER_DAY + 1) * SECONDS_PER_DAY
+    end = end_of(interactions)
     table = _context_table(contexts or [{}] * interactions.users, HistoryConfig.context_buckets)
     people = _People(text, moments, interactions, table, config, setup)
     if not config.dev_days:
         return people.fit(end, "all", config.actions.steps)
-    start = end - config.dev_days * SECONDS_PER_DAY
-    _, report = people.fit(start, "dev", config.actions.steps, evaluate=True)
+    case = dev_case(interactions, end - config.dev_days * SECONDS_PER_DAY, config, setup.seed)
+    _, report = people.fit(case.now, "dev", config.actions.steps, case)
     tower, whole = people.fit(end, "all", report["best_step"] or config.actions.steps)
-    return tower, {**whole, "best": report["best"], "best_step": report["best_step"]}
+    chosen = {name: report[name] for name in ("best", "best_step", "start")}
+    return tower, {**whole, **chosen}
 
 
 @dataclass(frozen=True)
@@ -173,7 +211,7 @@ class _People:
     setup: TrainingSetup
 
     def fit(
-        self, end: int, name: str, steps: int, *, evaluate: bool = False
+        self, end: int, name: str, steps: int, dev: Case | None = None
     ) -> tuple[HistoryTower, dict[str, Any]]:
         """Train on the events before `end`; without a next session to learn from, do not train."""
         config, setup = self.config, self.setup
@@ -182,6 +220,7 @@ class _People:
         sessions = Sessions.of(past)
         plan = sessions.plan(replace(config.actions, steps=steps), seed)
         report: dict[str, Any] = {"sessions": len(sessions.day), "best": None, "best_step": 0}
+        report["start"] = {}
         if not plan:
             return tower, report
         loader = ActionLoader(
@@ -194,9 +233,14 @@ class _People:
             return split_tower({**params, **fixed})
 
         metric = None
-        if evaluate:
+        if dev is not None and dev.targets.nnz:
             encoder = UserEncoder(tower, self.text, self.moments)
-            metric = dev_metric(self.interactions, end, encoder, build, config, seed)
+            report["start"] = starting_points(dev, self.text)
+
+            def metric(params: Params) -> float:
+                encoder.update(build(params))
+                return _ndcg(dev, encoder.scores(dev.histories, dev.now))
+
         params, fitted = fit(
             params,
             next_action_loss(build),
@@ -211,7 +255,13 @@ class _People:
     def _untrained(self, past: Interactions, now: int) -> HistoryTower:
         config, (items, text_dim) = self.config, self.text.shape
         tower = HistoryTower(
-            HistoryConfig(items, text_dim, config.residual_dim, config.moment_dim),
+            HistoryConfig(
+                items,
+                text_dim,
+                config.residual_dim,
+                config.moment_dim,
+                read_types=tuple(EVENT_TYPES[code] for code in np.unique(past.type).tolist()),
+            ),
             rngs=nnx.Rngs(self.setup.seed),
         )
         residuals = fit_residuals(past, now, config.residual_dim, config.residuals, self.setup.seed)
@@ -220,34 +270,29 @@ class _People:
         return tower
 
 
-def dev_metric(
-    interactions: Interactions,
-    start: int,
-    encoder: UserEncoder,
-    build: Callable[[Params], HistoryTower],
-    config: PeopleConfig,
-    seed: int,
-) -> Callable[[Params], float] | None:
-    """Make the `dev` metric: nDCG@20 of users' first sessions from a time on, new items only.
-
-    Returns:
-        The metric; None if no user with a history buys an item that is new to the user.
-    """
+def dev_case(interactions: Interactions, start: int, config: PeopleConfig, seed: int) -> Case:
+    """Return the question of `dev`: users' first sessions from a time on, new items only."""
     purchases = interactions.of_types("purchase")
     users = np.random.default_rng(seed).permutation(
         np.intersect1d(purchases.before(start).user, purchases.since(start).user)
     )[: config.dev_users]
     chosen = purchases.of_users(np.sort(users))
     case = window_case(chosen, start, config.dev_days, first_basket=True, new_items=True)
-    if not case.targets.nnz:
-        return None
+    return replace(case, past=purchases.before(start))
 
-    def metric(params: Params) -> float:
-        encoder.update(build(params))
-        scores = case.masked(encoder.scores(case.histories, start))
-        return float(np.nanmean(ndcg(TargetRanks.of(scores, case.targets), DEPTH)))
 
-    return metric
+def starting_points(case: Case, text: Float32[np.ndarray, "items text"]) -> dict[str, float]:
+    """Return the nDCG@20 of what a tower starts from: popularity, and means of text vectors."""
+    week = Popularity.fit(case.past, case.now, _WEEK).window(_WEEK)
+    means = np.asarray(case.histories.matrix() @ text, np.float32)
+    return {
+        "popular_7_days": _ndcg(case, np.tile(week, (case.histories.users, 1))),
+        "mean_text": _ndcg(case, means @ text.T),
+    }
+
+
+def _ndcg(case: Case, scores: Float32[np.ndarray, "users items"]) -> float:
+    return float(np.nanmean(ndcg(TargetRanks.of(case.masked(scores), case.targets), DEPTH)))
 
 
 def _context_table(

@@ -22,11 +22,15 @@ from behaviour.models.cooccurrence import CooccurrenceConfig, fit_cooccurrence
 from behaviour.models.ease import EaseConfig, fit_ease
 from behaviour.models.item_to_item import HistoryDecay, ItemToItem
 from catalog.store import ItemStore
+from rerank.recommend.recommender import save_recommenders
 from search.channels.also_bought import BY_BASKET, BY_PERSON
 from search.channels.model_items import write_item_ids
 from search.channels.popular_counts import PopularCounts, segment
 from search.channels.similarity import Similarity
+from search.recommending.learned import RECOMMENDER
 from towers.vectors import Vectors
+from train.recommend.fits import Fits
+from train.recommend.windows import Catalogue, RecommenderConfig, known_lists
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +52,15 @@ class BehaviourConfig:
     max_ease_items: int = 8_000
     ease_penalty: float = 100.0  # weight of the squared weights in the loss of EASE
     neighbours: int = 500  # number of weights that are kept per item
+    # fewest lists of people with a history to learn the order of the home page from; with fewer,
+    # fixed weights order it
+    min_lists: int = 1_000
+    max_recommender_items: int = 100_000  # with more items, fixed weights order the home page, too
     # a segment, such as a country, is counted if it has at least this number of events
     min_segment_events: int = 500
+    # largest number of segments; those with the most events are counted. The counts of a segment
+    # take 4 bytes per item of the catalogue, in training and in the server
+    max_segments: int = 50
 
     def __post_init__(self) -> None:
         """Check that every value is within its limits.
@@ -64,6 +75,8 @@ class BehaviourConfig:
                 raise InputError(f"behaviour: {name} is {getattr(self, name)}; give more than 0")
         if self.ease_penalty <= 0:
             raise InputError(f"behaviour: ease_penalty is {self.ease_penalty}; give more than 0")
+        if self.max_segments < 0:
+            raise InputError(f"behaviour: max_segments is {self.max_segments}; give 0 or more")
         if self.neighbours < 1:
             raise InputError(f"behaviour: neighbours is {self.neighbours}; give 1 or more")
 
@@ -74,6 +87,7 @@ def fit_behaviour(
     store: ItemStore,
     vectors: Vectors,
     config: BehaviourConfig,
+    recommender: RecommenderConfig | None = None,
 ) -> Mapping[str, Any]:
     """Count the events of people, and write the counts.
 
@@ -83,6 +97,7 @@ def fit_behaviour(
         store: The items.
         vectors: The unit vectors of the items.
         config: How events are counted.
+        recommender: How the order of the home page is learned; None for the defaults.
 
     Returns:
         The report: the number of events, and the kind of model.
@@ -112,16 +127,25 @@ def fit_behaviour(
     by_basket.save(directory / BY_BASKET)
     counts = _popular(counted, store, config)
     counts.write(directory)
+    if past is not None:
+        report["home"] = _learn_home(
+            directory, past, now, store, vectors, config, recommender or RecommenderConfig()
+        )
     return {**report, "segments": len(counts.rows)}
+
+
+def events_before(events: pa.Table, day: str) -> pa.Table:
+    """Return the events before a day (UTC), such as 2024-01-31; "" returns all events."""
+    if not day:
+        return events
+    return events.filter(pc.less(events["time"], pa.scalar(_midnight(day), events["time"].type)))
 
 
 def _counted(events: pa.Table | None, config: BehaviourConfig) -> pa.Table | None:
     """Return the events that count; None if there are none."""
     if events is None:
         return None
-    if config.before:
-        cut = pa.scalar(_midnight(config.before), events["time"].type)
-        events = events.filter(pc.less(events["time"], cut))
+    events = events_before(events, config.before)
     for types in (_BOUGHT, _SEEN):
         chosen = events.filter(
             pc.is_in(events["type"], value_set=pa.array(types, pa.large_string()))
@@ -153,6 +177,30 @@ def _by_person(past: Interactions, now: int, config: BehaviourConfig) -> tuple[s
     return "ease", fit_ease(past, now, ease)
 
 
+def _learn_home(
+    directory: Path,
+    past: Interactions,
+    now: int,
+    store: ItemStore,
+    vectors: Vectors,
+    config: BehaviourConfig,
+    recommender: RecommenderConfig,
+) -> str:
+    """Fit what orders the home page, if there is enough to learn from; return what was chosen."""
+    if len(store) > config.max_recommender_items:
+        return f"fixed weights: more than {config.max_recommender_items:,} items"
+    lists = known_lists(past, now, recommender)
+    if lists < config.min_lists:
+        return f"fixed weights: {lists:,} lists to learn from are fewer than {config.min_lists:,}"
+    prices = store.number("price").astype(np.float32)
+    unit = vectors[np.arange(len(store))]
+    fits = Fits(past, Catalogue(prices, unit), recommender)
+    made = {kind: fits.recommender(now, 0, new_items=kind) for kind in (True, False)}
+    (directory / RECOMMENDER).mkdir()
+    save_recommenders(made, directory / RECOMMENDER)
+    return fits.choices[now, False].line()
+
+
 def _popular(events: pa.Table | None, store: ItemStore, config: BehaviourConfig) -> PopularCounts:
     """Count the events of each item, in all and in each segment of the events' context."""
     if events is None:
@@ -165,10 +213,9 @@ def _popular(events: pa.Table | None, store: ItemStore, config: BehaviourConfig)
     weights = np.where(sold & (rows >= 0), weights, 0)  # returned goods do not count
     counts = [_shares(rows, weights, len(store))]
     numbers: dict[str, int] = {}
-    for name, positions in sorted(_segments(events).items()):
-        if len(positions) >= config.min_segment_events:
-            numbers[name] = len(counts)
-            counts.append(_shares(rows[positions], weights[positions], len(store)))
+    for name, positions in sorted(_segments(events, config).items()):
+        numbers[name] = len(counts)
+        counts.append(_shares(rows[positions], weights[positions], len(store)))
     return PopularCounts(numbers, np.stack(counts))
 
 
@@ -178,15 +225,25 @@ def _shares(rows: np.ndarray, weights: np.ndarray, items: int) -> np.ndarray:
     return np.asarray(sums / max(sums.max(initial=0), np.finfo(np.float32).tiny), np.float32)
 
 
-def _segments(events: pa.Table) -> dict[str, np.ndarray]:
-    """Return the positions of the events of each segment."""
+def _segments(events: pa.Table, config: BehaviourConfig) -> dict[str, np.ndarray]:
+    """Return the positions of the events of each segment that is counted."""
     if "context" not in events.column_names:
         return {}
     positions: dict[str, list[int]] = {}
     for position, context in enumerate(events["context"].to_pylist()):
         for name, value in context or ():
             positions.setdefault(segment(name, value), []).append(position)
-    return {name: np.array(numbers) for name, numbers in positions.items()}
+    large = [each for each in positions.items() if len(each[1]) >= config.min_segment_events]
+    large.sort(key=lambda each: (-len(each[1]), each[0]))
+    if len(large) > config.max_segments:
+        logger.warning(
+            "%d segments have %d events or more; counting the %d with the most events "
+            "(behaviour.max_segments)",
+            len(large),
+            config.min_segment_events,
+            config.max_segments,
+        )
+    return {name: np.array(numbers) for name, numbers in large[: config.max_segments]}
 
 
 def _midnight(day: str) -> datetime:

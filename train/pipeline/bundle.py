@@ -4,7 +4,7 @@ import hashlib
 import logging
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,14 +21,16 @@ from search.channels import CHANNELS
 from search.config import EngineConfig
 from search.engine import Engine
 from search.feature_source import newest_release
+from search.people.weights import USER_TOWER
 from search.understanding.synonyms import SYNONYMS_FILE
+from train.evaluation.guard import Rule, decide
+from train.evaluation.metrics import MIN_QUERIES
 from train.evaluation.report import JudgedQuery
-from train.pipeline.calibration import CALIBRATION, calibrate
+from train.pipeline.calibration import CALIBRATION, CalibrationConfig, calibrate
 from train.pipeline.steps import TrainingStep
 from train.pipeline.weights import (
     CHANNEL_WEIGHTS,
     MAX_QUERIES,
-    MIN_QUERIES,
     RECALL_WEIGHTS,
     choose_weights,
     untuned_weights,
@@ -49,7 +51,9 @@ def assemble(
     *,
     judged: Mapping[str, Sequence[JudgedQuery]],
     golden_queries: Sequence[str],
+    calibration: CalibrationConfig,
     built_from: Mapping[str, Any],
+    rule: Rule | None = None,
     curation_files: Mapping[str, str] = MappingProxyType({}),
     state: Mapping[str, Any] | None = None,
 ) -> Path:
@@ -57,15 +61,18 @@ def assemble(
 
     The serving engine reads the bundle's files. The weights of scores are chosen with it on the
     judged queries of `dev`, and relevance is calibrated on those of `train` and `dev`. Then the
-    engine answers the golden queries, and the bundle records the answers. `curation_files` are the
+    engine answers the golden queries, and the bundle records the answers. `rule` says when the
+    bundle takes the reranker; None takes it in any case. `curation_files` are the
     contents of the bundle's files of synonyms and of rules, by name. `state` describes the writes
     that the items include, see `Manifest`.
     """
-    channels = tuple(channel.name for channel in CHANNELS)
+    has_tower = (steps["people"].directory / "config.json").is_file()
+    channels = tuple(c.name for c in CHANNELS if has_tower or c.name != USER_TOWER)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
-    made_of["relevance"] = CALIBRATION
+    made_of["relevance"] = [CALIBRATION, asdict(calibration)]
     made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
+    made_of["guard"] = rule
     for name, text in curation_files.items():
         # Bundles of earlier versions have the digest of the synonyms under this name.
         key = "synonyms" if name == SYNONYMS_FILE else name
@@ -80,6 +87,8 @@ def assemble(
         _copy(steps["index"].directory / bundle.LEXICAL, directory / bundle.LEXICAL)
         _copy(steps["suggest"].directory, directory / bundle.SUGGESTIONS)
         _copy(steps["behaviour"].directory, directory / bundle.BEHAVIOUR)
+        if has_tower:
+            _copy(steps["people"].directory, directory / bundle.PEOPLE)
         if (steps["rerank"].directory / "config.json").is_file():
             _copy(steps["rerank"].directory, directory / bundle.RERANK)
         tokenizer.save(directory / bundle.TOKENIZER)
@@ -102,19 +111,32 @@ def assemble(
             channels=channels,
             weights=untuned_weights(read_config(directory / bundle.TOWERS)["temperature"]),
         )
-        engine = Engine(directory, manifest, EngineConfig(numerics=numerics.dtype))
-        weights, of_weights = choose_weights(engine, judged["dev"])
-        calibration, of_relevance = calibrate(
-            engine, tokenizer.words(), judged["train"], judged["dev"]
+        config = EngineConfig(numerics=numerics.dtype)
+        engine = Engine(directory, manifest, config)
+        weights, improvement, of_weights = choose_weights(engine, judged["dev"])
+        manifest = replace(manifest, weights=weights)
+        if engine.has_reranker and rule is not None:
+            decision = decide("reranker", "recall alone ranks", rule, improvement)
+            of_weights["guard"] = decision.to_json()
+            if not decision.taken:
+                engine = without_reranker(directory, manifest, config)
+        fitted, of_relevance = calibrate(
+            engine, tokenizer.words(), judged["train"], judged["dev"], calibration
         )
         reports = {**manifest.reports, "weights": of_weights, "relevance": of_relevance}
-        manifest = replace(manifest, weights=weights, calibration=calibration, reports=reports)
+        manifest = replace(manifest, calibration=fitted, reports=reports)
         golden.record(engine, golden_queries, directory / bundle.GOLDEN)
         manifest.with_files(bundle.list_files(directory)).write(directory)
 
     bundle.write_directory(target, build)
     logger.info("done: step=bundle bundle_id=%s path=%s", Manifest.read(target).bundle_id, target)
     return target
+
+
+def without_reranker(directory: Path, manifest: Manifest, config: EngineConfig) -> Engine:
+    """Delete the reranker of an unfinished bundle, and open the bundle again."""
+    shutil.rmtree(directory / bundle.RERANK)
+    return Engine(directory, manifest, config)
 
 
 def record_metrics(directory: Path, metrics: Mapping[str, Any]) -> None:

@@ -16,12 +16,13 @@ import logging
 import math
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32
 
+from base.errors import InputError
 from catalog.item_text import normalise_query
 from lexical.index import LexicalIndex
 from search.bundle.calibration import (
@@ -40,18 +41,14 @@ from search.relevance import probability
 from search.request import MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit
 from search.understanding.interpretation import UNCURATED
+from train.evaluation.metrics import MIN_QUERIES
 from train.evaluation.report import JudgedQuery
 from train.pipeline.logistic import fit_logistic
-from train.pipeline.weights import MIN_QUERIES
 from train.progress import track
 
 logger = logging.getLogger(__name__)
 
 CALIBRATION = 1  # increase this when the calibration of unchanged models alters
-MAX_TRAIN = 400  # maximum number of known queries to fit on
-MAX_DEV = 1_000  # maximum number of known queries to choose thresholds on: few lie below
-MAX_PIECES = 800  # maximum number of pieces of titles
-MAX_ABSENT = 200  # maximum number of absent queries of each kind
 _WRONGLY_NOTHING = 0.025  # largest share of known queries that nothing may fit
 _KNOWN_SHARE = 0.5  # share of queries that some item is assumed to fit
 _RIGHTLY_NOTHING = 0.95  # share of absent queries that nothing shall fit, if possible
@@ -62,6 +59,23 @@ _ITEM = (COSINE, LEXICAL_SCORE)  # signals of an item
 _FIRST = (COSINE, LEXICAL_SCORE, KNOWN_WORDS, LAST_WORD)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _KEYS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
+
+
+@dataclass(frozen=True)
+class CalibrationConfig:
+    """The numbers of queries that relevance is calibrated on; each takes one reranked search."""
+
+    train_queries: int = 400  # maximum number of known queries to fit on
+    # maximum number of known queries to choose thresholds on: few of them lie below a threshold
+    dev_queries: int = 1_000
+    pieces: int = 800  # maximum number of pieces of titles, if there are too few judged queries
+    absent: int = 200  # maximum number of absent queries of each of the three kinds
+
+    def __post_init__(self) -> None:
+        """Check that all numbers are at least 1."""
+        for name, value in asdict(self).items():
+            if value < 1:
+                raise InputError(f"calibration: {name} is {value}; give 1 or more")
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,7 @@ def calibrate(
     words: Sequence[str],
     train: Sequence[JudgedQuery],
     dev: Sequence[JudgedQuery],
+    config: CalibrationConfig,
 ) -> tuple[Calibration, dict[str, Any]]:
     """Fit the models on `train`, and choose their thresholds on `dev`.
 
@@ -100,19 +115,20 @@ def calibrate(
         words: Words of the models' tokenizer.
         train: The judged `train` queries.
         dev: The judged `dev` queries.
+        config: The numbers of queries.
 
     Returns:
         The calibration, and a report: the numbers of queries and, for each stage, the share of the
         known and of the absent `dev` queries that nothing fits.
     """
     chance = random.Random(_SEED)  # noqa: S311 - for samples, not secrets
-    known = [_sample(train, MAX_TRAIN, chance), _sample(dev, MAX_DEV, chance)]
+    known = [_sample(train, config.train_queries, chance), _sample(dev, config.dev_queries, chance)]
     if needs_pieces := min(map(len, known)) < MIN_QUERIES:
-        pieces = list(title_pieces(engine, chance))
+        pieces = list(title_pieces(engine, config.pieces, chance))
         known = [known[0] + pieces[::2], known[1] + pieces[1::2]]
     index = engine.snapshot.channels.lexical_index
     assert index is not None  # training writes all channels
-    absent = absent_queries(index, words, known[0] + known[1], chance)
+    absent = absent_queries(index, words, known[0] + known[1], config.absent, chance)
     fit, choose = (_answers(engine, known[part], absent[part::2]) for part in (0, 1))
     if needs_pieces:
         for answers in (fit, choose):
@@ -134,11 +150,11 @@ def _sample(queries: Sequence[JudgedQuery], most: int, chance: random.Random) ->
     return chance.sample(with_relevant, min(most, len(with_relevant)))
 
 
-def title_pieces(engine: Engine, chance: random.Random) -> Iterator[JudgedQuery]:
-    """Yield pieces of titles, each with the item of the title; one in four has a typing error."""
+def title_pieces(engine: Engine, most: int, chance: random.Random) -> Iterator[JudgedQuery]:
+    """Yield pieces of `most` titles, each with its item; one in four has a typing error."""
     store = engine.store
     titles = store.text("title")
-    for number, row in enumerate(chance.sample(range(len(store)), min(MAX_PIECES, len(store)))):
+    for number, row in enumerate(chance.sample(range(len(store)), min(most, len(store)))):
         words = (titles[row] or "").split()
         start = chance.randrange(max(len(words) - 1, 1))
         text = " ".join(words[start : start + chance.choice((2, 3))])
@@ -154,20 +170,27 @@ def title_pieces(engine: Engine, chance: random.Random) -> Iterator[JudgedQuery]
 
 
 def absent_queries(
-    index: LexicalIndex, words: Sequence[str], known: Sequence[JudgedQuery], chance: random.Random
+    index: LexicalIndex,
+    words: Sequence[str],
+    known: Sequence[JudgedQuery],
+    count: int,
+    chance: random.Random,
 ) -> list[str]:
-    """Return random letters, words that no item has, and known queries that end in such words."""
+    """Return random letters, words that no item has, and known queries that end in such words.
+
+    There are `count` queries of each kind, or fewer if too few words are unknown.
+    """
     unknown = [
         word
         for word in words
         if len(word) >= _SHORTEST and not any(t in index.vocabulary for t in index.terms(word))
     ]
-    absent = chance.sample(unknown, min(2 * MAX_ABSENT, len(unknown)))
+    absent = chance.sample(unknown, min(2 * count, len(unknown)))
     begins = [words[:-1][-2:] for query in known if len(words := query.text.split()) > 1]
     phrases = [" ".join([*chance.choice(begins), word]) for word in absent[::2] if begins]
     letters = [
         " ".join(_random_word(chance) for _ in range(chance.choice((1, 1, 2))))
-        for _ in range(MAX_ABSENT)
+        for _ in range(count)
     ]
     queries = [*letters, *absent[1::2], *phrases]
     chance.shuffle(queries)

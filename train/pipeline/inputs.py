@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from base.errors import InputError
 from bert.numerics import Numerics, choose_numerics
+from bert.params import resolve_pretrained
 from bert.tokens import Tokenizer
 from catalog.dataset.reading import Dataset, read_dataset
 from catalog.store import ItemStore
@@ -21,8 +23,9 @@ from towers.model import TowersConfig
 from train.data.log_replay import LogReplay
 from train.data.relevance import Relevance, relevance_of
 from train.data.vectors import item_texts
-from train.loop.initial_weights import InitialWeights
+from train.loop.initial_weights import CrossEncoder, InitialWeights
 from train.pipeline.options import DEMO, TrainConfig
+from train.pipeline.steps import report_of
 from train.pipeline.vocabulary import model_texts, prune
 
 logger = logging.getLogger(__name__)
@@ -47,11 +50,16 @@ class TrainingInputs:
 
     config: TrainConfig
 
+    @property
+    def data_directory(self) -> Path:
+        """The directory of the dataset."""
+        config = self.config
+        return dataset_directory(config.data, config.out, config.demo_seed)
+
     @cached_property
     def source_dataset(self) -> Dataset:
         """The validated dataset, without the writes of `--from-state`: the towers train on it."""
-        config = self.config
-        dataset = read_dataset(dataset_directory(config.data, config.out, config.demo_seed))
+        dataset = read_dataset(self.data_directory)
         for warning in dataset.warnings:
             logger.warning("warning: %s", warning)
         return dataset
@@ -64,11 +72,10 @@ class TrainingInputs:
     @cached_property
     def dataset(self) -> Dataset:
         """The dataset with the writes of `--from-state`: every step after the towers uses it."""
-        config, source = self.config, self.source_dataset
+        source = self.source_dataset
         if self.log_replay is None:
             return source
-        directory = dataset_directory(config.data, config.out, config.demo_seed)
-        dataset = read_dataset(directory, change=self.log_replay.apply)
+        dataset = read_dataset(self.data_directory, change=self.log_replay.apply)
         for warning in dataset.warnings:
             if warning not in source.warnings:
                 logger.warning("warning: %s", warning)
@@ -81,8 +88,7 @@ class TrainingInputs:
         Raises:
             InputError: a line has no valid rule.
         """
-        config = self.config
-        directory = dataset_directory(config.data, config.out, config.demo_seed)
+        directory = self.data_directory
         Curations.read(directory)
         paths = [directory / name for name in (SYNONYMS_FILE, RULES_FILE)]
         return {path.name: read_text(path) for path in paths if path.is_file()}
@@ -100,7 +106,13 @@ class TrainingInputs:
     @cached_property
     def relevance(self) -> Relevance | None:
         """Graded pairs of `train` and `dev`; None without judgments and events."""
-        return relevance_of(self.dataset, self.store)
+        return relevance_of(self.dataset, self.store, self.event_weight)
+
+    @property
+    def event_weight(self) -> float:
+        """The weight of events beside judgments; 0 until the step `towers` has chosen one."""
+        events = report_of(self.config.out / "steps" / "towers").get("events", {})
+        return float(events.get("weight", 0.0))
 
     @cached_property
     def initial_weights(self) -> InitialWeights:
@@ -113,6 +125,23 @@ class TrainingInputs:
                 self.config.init_from,
             )
         return weights
+
+    @cached_property
+    def cross_encoder(self) -> CrossEncoder | None:
+        """The cross-encoder that `--rerank-init-from` names; None without that option.
+
+        Raises:
+            InputError: the model is missing, or `--init-from` names a bundle with a reranker.
+        """
+        name = self.config.rerank_init_from
+        if name is None:
+            return None
+        if self.initial_weights.has_reranker:
+            raise InputError(
+                "--init-from names a bundle with a reranker, so --rerank-init-from has no use; "
+                "give one of them"
+            )
+        return CrossEncoder(resolve_pretrained(name))
 
     @cached_property
     def towers_config(self) -> TowersConfig:

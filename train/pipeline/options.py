@@ -13,9 +13,11 @@ from towers.index import IndexConfig
 from towers.model import TowersConfig
 from train.data.candidates import CandidatesConfig
 from train.data.mine import MineConfig
+from train.evaluation.guard import GuardConfig
 from train.loop.fit import FitConfig
 from train.people.training import PEOPLE_FIT, PeopleConfig
 from train.pipeline.behaviour import BehaviourConfig
+from train.pipeline.calibration import CalibrationConfig
 from train.pipeline.rerank import ListsConfig
 from train.pipeline.towers import PairsConfig
 from train.pipeline.vocabulary import VocabularyConfig
@@ -35,7 +37,12 @@ class TrainConfig:
     # a server's --state directory, whose writes are first applied to the dataset's items
     from_state: Path | None = None
     seed: int = 0  # seed of the order of examples, of dropout and of all other random choices
-    init_from: str = DEFAULT_PRETRAINED  # initial weights: model name, directory or bundle
+    # initial weights: all-MiniLM-L6-v2, the directory of a Hugging Face model, a hub name with its
+    # commit (org/name@<40 hexadecimal digits>), or a bundle
+    init_from: str = DEFAULT_PRETRAINED
+    # cross-encoder that the reranker starts from: model name or directory; None starts from the
+    # towers' encoder
+    rerank_init_from: str | None = None
     # number of layers of the pretrained encoder to keep, from the first on; None keeps all
     layers: int | None = None
     # number of layers of the towers' encoder that a new reranker keeps, from the first on; None
@@ -60,6 +67,8 @@ class TrainConfig:
     rerank_fit: FitConfig = field(default_factory=FitConfig)
     people: PeopleConfig = field(default_factory=PeopleConfig)
     people_fit: FitConfig = PEOPLE_FIT
+    calibration: CalibrationConfig = field(default_factory=CalibrationConfig)
+    guard: GuardConfig = field(default_factory=GuardConfig)
 
 
 # The towers train on all pairs once, and the reranker on about fifty thousand pairs. For a
@@ -79,11 +88,12 @@ DEMO_PRESET = replace(
     evaluate_queries=60,
     towers=TowersConfig(max_query_tokens=16, max_item_tokens=32),
     pairs=PairsConfig(max_pairs=2560, dev_queries=60, dev_items=600, group=1),
-    towers_fit=FitConfig(learning_rate=5e-4, evaluations=1),
+    towers_fit=FitConfig(learning_rate=5e-4, evaluations=1, log_every=2),
     candidates=CandidatesConfig(max_queries=240),
     reranker=RerankerConfig(max_query_tokens=12, max_tokens=44),
     lists=ListsConfig(dev_queries=30),
-    rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1),
+    rerank_fit=FitConfig(learning_rate=2e-4, evaluations=1, log_every=2),
+    calibration=CalibrationConfig(train_queries=100, absent=50),
 )
 # The model reads about a hundred languages. Its own files do not name the prefixes that it was
 # trained with. The token budgets hold Chinese titles, which have more tokens than English ones.

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Bool, Float32, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 
 from base.errors import InputError
 from bert.batch import Packed
@@ -26,7 +26,8 @@ from search.feature_source import FeatureSource
 from train.data.batches import Packer, shuffled_plan
 from train.data.candidates import CandidateLists, list_features
 from train.data.relevance import Relevance
-from train.evaluation.metrics import ndcg
+from train.evaluation.guard import Rule, decide
+from train.evaluation.metrics import bootstrap, ndcg
 from train.loop.fit import Loss, TrainingSetup, fit
 from train.loop.parameters import Params, encoder_parameters, split
 
@@ -119,6 +120,9 @@ def train_reranker(
     source: FeatureSource,
     config: ListsConfig,
     setup: TrainingSetup,
+    *,
+    earlier: PairScorer | None = None,
+    rule: Rule = "always",
 ) -> tuple[Reranker, FeatureStatistics, dict[str, Any]]:
     """Train a reranker, and return the weights with the best metric on `dev`.
 
@@ -133,9 +137,12 @@ def train_reranker(
         source: The source of the features, as in serving.
         config: Settings of batches and of the `dev` metric.
         setup: Settings, devices and directories of the training loop.
+        earlier: The reranker that training continues with, as it was. None for a new reranker.
+        rule: When to take the trained reranker instead of the earlier one.
 
     Returns:
-        The trained reranker, the statistics of its features, and a report.
+        The trained reranker, the statistics of its features, and a report. If there is an earlier
+        reranker, the report has the decision by `rule`.
     """
     if not len(training):
         raise InputError(
@@ -151,18 +158,30 @@ def train_reranker(
     plan = shuffled_plan(len(training), config.batch, epochs=epochs, seed=seed)
     inputs = statistics.standardise(features)
     scorer = PairScorer(reranker, statistics, tokenizer, numerics)
-    build, params = split(reranker)
-    params, report = fit(
-        params,
+    build, initial = split(reranker)
+    values = dev_values(dev, dev_tokenised, relevance, queries, source)
+
+    def metric(params: Params) -> float:
+        scorer.update(build(params))
+        return float(values(scorer).mean())
+
+    best, report = fit(
+        initial,
         lists_loss(build, numerics.input_dtype, config.pairwise),
         plan,
         ListLoader.fitting(training, tokenised, inputs, plan, setup.devices),
         setup,
         encoder=encoder_parameters(reranker),
-        evaluate=dev_metric(dev, dev_tokenised, relevance, queries, source, scorer, build),
+        evaluate=metric if len(dev) else None,
     )
     report |= {"lists": len(training), "pairs": len(training.row), "truncated": cut}
-    return build(params), statistics, report
+    trained = build(best)
+    if earlier is not None:
+        scorer.update(trained)
+        difference = values(scorer) - values(earlier)
+        decision = decide("reranker", "the earlier one stays", rule, bootstrap(difference))
+        report["guard"] = decision.to_json()
+    return trained, statistics, report
 
 
 def log_untrained(statistics: FeatureStatistics) -> None:
@@ -193,36 +212,33 @@ def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: 
     return loss
 
 
-def dev_metric(
+def dev_values(
     lists: CandidateLists,
     tokenised: Tokenised,
     relevance: Relevance,
     queries: Sequence[Query],
     source: FeatureSource,
-    scorer: PairScorer,
-    build: Callable[[Params], Reranker],
-) -> Callable[[Params], float] | None:
-    """Make the `dev` metric: nDCG@10 of reranked candidates; None without `dev` queries.
+) -> Callable[[PairScorer], Float64[np.ndarray, "lists"]]:
+    """Make the `dev` metric of a scorer: nDCG@10 of the reranked candidates of each query.
 
     The ideal ranking contains all judged items, including items that are not recalled.
     """
     if not len(lists):
-        return None
+        return lambda _: np.zeros(0)
     features = list_features(lists, queries, source)
     depth = int(np.diff(lists.start).max())
     gains = lists.gain.reshape(len(lists), depth)
     judged = [relevance.gain[relevance.pairs_of(int(query))] for query in lists.query]
     ideal = np.zeros((len(judged), max(map(len, judged))), np.float32)
-    for row, values in enumerate(judged):
-        ideal[row, : len(values)] = values
+    for row, of_query in enumerate(judged):
+        ideal[row, : len(of_query)] = of_query
 
-    def metric(params: Params) -> float:
-        scorer.update(build(params))
+    def values(scorer: PairScorer) -> Float64[np.ndarray, "lists"]:
         scores = scorer.run(tokenised, features).reshape(len(lists), depth)
         order = np.argsort(-scores, axis=1, kind="stable")
-        return float(ndcg(np.take_along_axis(gains, order, axis=1), ideal, DEV_RANKS).mean())
+        return ndcg(np.take_along_axis(gains, order, axis=1), ideal, DEV_RANKS)
 
-    return metric
+    return values
 
 
 def _tokenise(

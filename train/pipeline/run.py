@@ -3,10 +3,13 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
 
 from bert.compiled import enable_compilation_cache
 from bert.model import first_layers
@@ -15,7 +18,7 @@ from catalog.store import ItemStore
 from lexical.analysers import ANALYSERS
 from lexical.index import LexicalIndex
 from lexical.suggestions import build_suggestions
-from rerank.features import FEATURE_NAMES
+from rerank.features import FEATURE_NAMES, FeatureStatistics
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle.building import build_indexes, save_held_out
@@ -30,20 +33,32 @@ from towers.vectors import open_vectors
 from train.data.candidates import CandidateLists, dev_lists, training_lists
 from train.data.mine import MinedCandidates, mine
 from train.data.past_queries import past_queries
-from train.data.relevance import outside_test, relevance_of
+from train.data.relevance import (
+    Relevance,
+    clicked_pairs,
+    judged_pairs,
+    outside_test,
+    relevance_of,
+)
 from train.data.vectors import item_texts, write_vectors
+from train.evaluation.guard import can_be_taken, untrained
+from train.evaluation.metrics import MIN_QUERIES
+from train.evaluation.report import JudgedQuery
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
 from train.people.dataset import people_of
 from train.people.training import build_user_tower
-from train.pipeline.behaviour import fit_behaviour
+from train.pipeline.behaviour import events_before, fit_behaviour
 from train.pipeline.bundle import assemble
+from train.pipeline.event_weight import choose_event_weight
 from train.pipeline.inputs import NUMERICS_FILE, TrainingInputs
 from train.pipeline.rerank import train_reranker
 from train.pipeline.steps import TrainingStep, sole_writer
-from train.pipeline.towers import IN_BATCH_LOSS, train_towers
+from train.pipeline.towers import IN_BATCH_LOSS, fit_towers, train_towers
 from train.pipeline.vocabulary import keep_rows
 from train.pipeline.weights import queries_of
+from train.recommend.windows import RecommenderConfig
+from train.step_inputs import deciding
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +114,7 @@ class TrainingRun(TrainingInputs):
             self.towers_config,
             config.pairs,
             config.towers_fit,
+            {"guard": config.guard.towers},
         )
         index_inputs: dict[str, Any] = {
             "towers": towers.digest,
@@ -116,6 +132,8 @@ class TrainingRun(TrainingInputs):
                 "mine": mined.digest,
                 "layers": config.rerank_layers,
                 "features": list(FEATURE_NAMES),
+                "guard": config.guard.reranker,
+                "start": self.cross_encoder and self.cross_encoder.digest,
             },
             config.candidates,
             config.reranker,
@@ -123,12 +141,20 @@ class TrainingRun(TrainingInputs):
             config.rerank_fit,
         )
         suggest = self._step("suggest", self._suggest, index.digest, config.suggestions)
-        behaviour = self._step("behaviour", self._behaviour, index.digest, config.behaviour)
-        people = self._step("people", self._people, index.digest, config.people, config.people_fit)
+        behaviour = self._step(
+            "behaviour", self._behaviour, index.digest, config.behaviour, RecommenderConfig()
+        )
+        people = self._step(
+            "people",
+            self._people,
+            {"index": index.digest, "before": config.behaviour.before},
+            config.people,
+            config.people_fit,
+        )
         return [towers, index, mined, rerank, suggest, behaviour, people]
 
     def _step(self, name: str, build: Any, *inputs: Any) -> TrainingStep:
-        values = [x if isinstance(x, str | dict) else asdict(x) for x in inputs]
+        values = [x if isinstance(x, str | dict) else deciding(x) for x in inputs]
         return TrainingStep(name, self._directory(name), {"inputs": values}, build)
 
     def _directory(self, name: str) -> Path:
@@ -149,15 +175,21 @@ class TrainingRun(TrainingInputs):
         if self.pruned is not None:
             for bert in filter(None, (towers.bert, towers.item_bert)):
                 keep_rows(bert, self.pruned[1])
-        relevance, texts = self.relevance, self.texts
-        if self.log_replay is not None:  # the towers do not train on the writes
-            store = ItemStore(self.source_dataset.items)
-            relevance, texts = relevance_of(self.source_dataset, store), item_texts(store)
+        # The towers do not train on the writes of `--from-state`.
+        dataset, store = self.source_dataset, ItemStore(self.source_dataset.items)
+        texts = item_texts(store)
+        events = self._choose_event_weight(towers, store, texts, unfinished)
+        relevance = relevance_of(dataset, store, events.get("weight", 0.0))
         train = relevance and relevance.only("train")
         if relevance is None or train is None or not train.relevant.any():
             logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
+        dev_queries, rule = relevance.splits.count("dev"), self.config.guard.towers
+        if not can_be_taken(rule, dev_queries):
+            save_towers(towers, directory)
+            decision = untrained("towers", "the initial towers stay", dev_queries)
+            return {"pairs": 0, "events": events, "guard": decision.to_json()}
         towers, report = train_towers(
             towers,
             self.tokenizer,
@@ -166,9 +198,34 @@ class TrainingRun(TrainingInputs):
             texts,
             self.config.pairs,
             self._setup("towers", self.config.towers_fit, unfinished),
+            rule,
         )
         save_towers(towers, directory)
-        return report
+        return {**report, "events": events}
+
+    def _choose_event_weight(
+        self, towers: Towers, store: ItemStore, texts: Sequence[str], unfinished: Path
+    ) -> Mapping[str, Any]:
+        """Choose the weight of events beside judgments with short trainings of the towers."""
+        config, dataset = self.config, self.source_dataset
+        pairs = replace(config.pairs, max_pairs=3 * config.pairs.trial_pairs)
+
+        def trial(weight: float, relevance: Relevance) -> Float64[np.ndarray, "queries"]:
+            name = f"events-{weight:g}"
+            checkpoints = unfinished.with_name(f"{unfinished.name}-{name}")
+            setup = self._setup(name, config.towers_fit, checkpoints)
+            return fit_towers(
+                towers, self.tokenizer, self.numerics, relevance, texts, pairs, setup
+            ).dev
+
+        return choose_event_weight(
+            judged_pairs(dataset, store),
+            clicked_pairs(dataset, store),
+            trial,
+            pairs=pairs.trial_pairs,
+            fixed=pairs.event_weight,
+            seed=config.seed,
+        )
 
     def _index(self, directory: Path, _: Path) -> Mapping[str, Any]:
         encoder = self._encoder(self._trained_towers())
@@ -196,11 +253,15 @@ class TrainingRun(TrainingInputs):
         return fit_behaviour(directory, events, self.store, vectors, self.config.behaviour)
 
     def _people(self, directory: Path, unfinished: Path) -> Mapping[str, Any]:
+        dataset = self.dataset
+        if dataset.events is not None:
+            events = events_before(dataset.events, self.config.behaviour.before)
+            dataset = replace(dataset, events=events)
         return build_user_tower(
             directory,
             open_vectors(self._directory("index") / bundle.INDEX),
-            self.store.number("price"),
-            people_of(self.dataset),
+            self.store,
+            people_of(dataset),
             self.config.people,
             self._setup("people", self.config.people_fit, unfinished),
         )
@@ -219,12 +280,16 @@ class TrainingRun(TrainingInputs):
         recalled = None if self.relevance is None else MinedCandidates.read(self._directory("mine"))
         queries = self._encoded_queries(towers)
         training = recalled and self._training_lists(recalled, queries)
-        if self.relevance is None or recalled is None or not training:
+        dev_queries, rule = self._dev_queries, self.config.guard.reranker
+        is_verifiable = self.cross_encoder is None or dev_queries >= MIN_QUERIES
+        if self.relevance is None or recalled is None or not training or not is_verifiable:
+            return self._keep_reranker(directory)
+        if not can_be_taken(rule, dev_queries):
+            instead = "recall alone ranks"
             if self.initial_weights.has_reranker:
                 self.initial_weights.copy_reranker(directory)
-                return {"reranker": f"as in {self.config.init_from}"}
-            logger.info("no training query has an item to rank above another: no reranker")
-            return {"reranker": "none"}
+                instead = "the earlier one stays"
+            return {"guard": untrained("reranker", instead, dev_queries).to_json()}
         seed, lists = self.config.seed, self.config.lists
         reranker, statistics, report = train_reranker(
             self._untrained_reranker(towers),
@@ -248,10 +313,35 @@ class TrainingRun(TrainingInputs):
             ),
             lists,
             self._setup("rerank", self.config.rerank_fit, unfinished),
+            earlier=self.initial_weights.reranker_scorer(self.numerics),
+            rule=rule,
         )
+        if "guard" in report and not report["guard"]["taken"]:
+            self.initial_weights.copy_reranker(directory)
+            return report
         save_reranker(reranker, directory)
         statistics.write(directory)
         return {**report, "trained_features": sum(statistics.trained)}
+
+    def _keep_reranker(self, directory: Path) -> Mapping[str, Any]:
+        """Write the initial reranker without training, if there is one."""
+        if self.initial_weights.has_reranker:
+            self.initial_weights.copy_reranker(directory)
+            return {"reranker": f"as in {self.config.init_from}"}
+        if self.cross_encoder is None:
+            logger.info("no training query has an item to rank above another: no reranker")
+            return {"reranker": "none"}
+        if not can_be_taken(self.config.guard.reranker, self._dev_queries):
+            decision = untrained("reranker", "recall alone ranks", self._dev_queries)
+            return {"guard": decision.to_json()}
+        save_reranker(self._untrained_reranker(self._trained_towers()), directory)
+        # Without training, the reranker reads no features.
+        FeatureStatistics.of(np.full((1, len(FEATURE_NAMES)), np.nan, np.float32)).write(directory)
+        return {"reranker": f"as in {self.config.rerank_init_from}"}
+
+    @property
+    def _dev_queries(self) -> int:
+        return 0 if self.relevance is None else self.relevance.splits.count("dev")
 
     def bundle(self, steps: Sequence[TrainingStep]) -> Path:
         """Assemble the bundle from the steps, unless it is up to date."""
@@ -261,10 +351,11 @@ class TrainingRun(TrainingInputs):
             self.store,
             self.tokenizer,
             self.numerics,
-            judged={
-                split: queries_of(self.relevance, self.store, split) for split in ("train", "dev")
-            },
+            judged={split: self.judged(split) for split in ("train", "dev")},
             golden_queries=self._sample_queries(_GOLDEN),
+            calibration=self.config.calibration,
+            # The step `rerank` has compared a reranker with the earlier one that it replaces.
+            rule=None if self.initial_weights.has_reranker else self.config.guard.reranker,
             curation_files=self.curation_files,
             built_from={
                 "dataset": self.dataset.info.name,
@@ -273,6 +364,10 @@ class TrainingRun(TrainingInputs):
             },
             state=None if self.log_replay is None else self.log_replay.state,
         )
+
+    def judged(self, split: str) -> list[JudgedQuery]:
+        """Return the queries of `train` or `dev` that have an item with a gain."""
+        return queries_of(self.relevance, self.store, split)
 
     def _encoded_queries(self, towers: Towers) -> list[Query]:
         """Return the judged queries with their vectors."""
@@ -298,6 +393,8 @@ class TrainingRun(TrainingInputs):
         )
 
     def _untrained_reranker(self, towers: Towers) -> Reranker:
+        if self.cross_encoder is not None:
+            return self.cross_encoder.reranker(self.config.reranker, self.tokenizer)
         encoder = towers.bert
         if self.config.rerank_layers is not None:
             encoder = first_layers(encoder, min(self.config.rerank_layers, len(encoder.layers)))

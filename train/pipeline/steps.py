@@ -69,7 +69,7 @@ class TrainingStep:
     @property
     def report(self) -> dict[str, Any]:
         """The report of the finished step."""
-        return dict(_read(self.directory)["report"])
+        return report_of(self.directory)
 
     def run(self) -> None:
         """Run the step, unless it is done."""
@@ -107,9 +107,18 @@ class TrainingStep:
             )
 
 
+def report_of(directory: Path) -> dict[str, Any]:
+    """Return the report of the finished step in a directory; it is empty without one."""
+    return dict(_read(directory).get("report", {}))
+
+
 def _fields(report: Mapping[str, Any]) -> str:
-    """Format a report as key=value fields; nested values are JSON."""
-    values = {name: json.dumps(value, separators=(",", ":")) for name, value in report.items()}
+    """Format a report as key=value fields, without curves; nested values are JSON."""
+    values = {
+        name: json.dumps(value, separators=(",", ":"))
+        for name, value in report.items()
+        if not isinstance(value, list)
+    }
     return " ".join(f"{name}={value}" for name, value in values.items())
 
 

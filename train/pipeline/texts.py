@@ -10,7 +10,7 @@ from towers.encoder import TowerEncoder
 from towers.model import TowersConfig
 from train.data.vectors import item_texts
 from train.loop.initial_weights import InitialWeights
-from train.recommend.recommender import Catalogue
+from train.recommend.windows import Catalogue
 
 NO_ENCODER = "none"
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.typing import DTypeLike
-from jaxtyping import Bool, Float32, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 
 from base.errors import InputError
 from bert.batch import Packed
@@ -23,7 +23,8 @@ from towers.model import Towers, TowersConfig
 from towers.tokens import tokenise
 from train.data.batches import Packer, grouped_plan
 from train.data.relevance import Relevance
-from train.evaluation.metrics import ndcg
+from train.evaluation.guard import Rule, decide
+from train.evaluation.metrics import bootstrap, ndcg
 from train.loop.fit import Loss, TrainingSetup, fit
 from train.loop.parameters import Params, encoder_parameters, split
 
@@ -43,6 +44,9 @@ class PairsConfig:
     dev_queries: int = 300  # number of `dev` queries, on which the best step is chosen
     # number of items to rank for each `dev` query: all judged items, and items drawn at random
     dev_items: int = 3000
+    # weight of events beside judgments; None chooses it on `dev`, and 0 leaves out events
+    event_weight: float | None = None
+    trial_pairs: int = 1000  # about the number of judged pairs in a training that compares weights
 
 
 class PairBatch(NamedTuple):
@@ -168,8 +172,11 @@ def train_towers(
     texts: Sequence[str],
     config: PairsConfig,
     setup: TrainingSetup,
+    rule: Rule = "always",
 ) -> tuple[Towers, dict[str, Any]]:
-    """Train towers on `train` queries, and return the weights with the best metric on `dev`.
+    """Train towers on `train` queries, and return them if `rule` allows it.
+
+    Otherwise, the initial towers are returned.
 
     Args:
         towers: The initial towers.
@@ -180,9 +187,39 @@ def train_towers(
         config: Settings of the training pairs and of the `dev` metric.
         setup: Settings, devices and directories of the training loop. Its seed also draws the
             items of the `dev` metric.
+        rule: When to return the trained towers.
 
     Returns:
-        The trained towers, and a report: pairs, steps and the best `dev` metric.
+        The towers, and a report: pairs, steps, the best `dev` metric, and the decision by `rule`.
+    """
+    trained = fit_towers(towers, tokenizer, numerics, relevance, texts, config, setup)
+    difference = bootstrap(trained.dev - trained.initial_dev)
+    decision = decide("towers", "the initial towers stay", rule, difference)
+    report = {**trained.report, "guard": decision.to_json()}
+    return (trained.towers if decision.taken else towers), report
+
+
+class TrainedTowers(NamedTuple):
+    """The result of a training: the parameters with the best mean `dev` metric."""
+
+    towers: Towers
+    dev: Float64[np.ndarray, "queries"]  # the `dev` metric of each query
+    initial_dev: Float64[np.ndarray, "queries"]  # the same for the initial towers
+    report: dict[str, Any]
+
+
+def fit_towers(
+    towers: Towers,
+    tokenizer: Tokenizer,
+    numerics: Numerics,
+    relevance: Relevance,
+    texts: Sequence[str],
+    config: PairsConfig,
+    setup: TrainingSetup,
+) -> TrainedTowers:
+    """Train towers on `train` queries, and return those with the best metric on `dev`.
+
+    The arguments are those of `train_towers`.
     """
     pairs = make_pairs(relevance.only("train"), tokenizer, towers.config, texts)
     if not len(pairs):
@@ -196,17 +233,19 @@ def train_towers(
     plan = [chosen[batch] for batch in batches]
     dev = relevance.only("dev")
     dev_queries, _ = tokenise(tokenizer, towers.config, "query", dev.queries)
-    build, params = split(towers)
-    params, report = fit(
-        params,
+    build, initial = split(towers)
+    values = dev_values(dev, dev_queries, pairs.items, encoder, build, config, seed)
+    best, report = fit(
+        initial,
         pairs_loss(build, numerics.input_dtype),
         plan,
         pairs.loader(plan, shared=towers.config.shared, devices=setup.devices),
         setup,
         encoder=encoder_parameters(towers),
-        evaluate=dev_metric(dev, dev_queries, pairs.items, encoder, build, config, seed),
+        evaluate=(lambda params: float(values(params).mean())) if len(dev.queries) else None,
     )
-    return build(params), {"pairs": len(chosen), "truncated": pairs.truncated, **report}
+    report |= {"pairs": len(chosen), "truncated": pairs.truncated}
+    return TrainedTowers(build(best), values(best), values(initial), report)
 
 
 def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
@@ -233,7 +272,7 @@ def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
     return loss
 
 
-def dev_metric(
+def dev_values(
     relevance: Relevance,
     query_tokens: Tokenised,
     item_tokens: Tokenised,
@@ -241,15 +280,15 @@ def dev_metric(
     build: Callable[[Params], Towers],
     config: PairsConfig,
     seed: int,
-) -> Callable[[Params], float] | None:
-    """Make the `dev` metric: nDCG@10 of `dev` queries over a pool of items; None without queries.
+) -> Callable[[Params], Float64[np.ndarray, "queries"]]:
+    """Make the `dev` metric: nDCG@10 of each `dev` query over a pool of items.
 
     The pool has all items that are judged for these queries, and other items drawn at random.
     """
     random = np.random.default_rng(seed)
     count = min(config.dev_queries, len(relevance.queries))
     if not count:
-        return None
+        return lambda _: np.zeros(0)
     queries = np.sort(random.permutation(len(relevance.queries))[:count]).tolist()
     pairs = [relevance.pairs_of(query) for query in queries]
     judged = np.unique(np.concatenate([relevance.item[pair] for pair in pairs]))
@@ -260,10 +299,10 @@ def dev_metric(
         gains[row, np.searchsorted(judged, relevance.item[pair])] = relevance.gain[pair]
     chosen_queries, items = query_tokens.take(queries), item_tokens.take(pool)
 
-    def metric(params: Params) -> float:
+    def values(params: Params) -> Float64[np.ndarray, "queries"]:
         encoder.update(build(params))
         cosines = encoder.run("query", chosen_queries) @ encoder.run("item", items).T
         order = np.argsort(-cosines, axis=1, kind="stable")[:, :DEV_DEPTH]
-        return float(ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH).mean())
+        return ndcg(np.take_along_axis(gains, order, axis=1), gains, DEV_DEPTH)
 
-    return metric
+    return values

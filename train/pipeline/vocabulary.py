@@ -55,7 +55,7 @@ def model_texts(dataset: Dataset, towers: TowersConfig) -> Iterator[str]:
     for row in range(len(store)):
         text = item_text(store.item(row), store.roles)
         yield from (text, towers.prefix("item") + text)
-    judged = relevance_of(dataset, store)
+    judged = relevance_of(dataset, store, event_weight=1.0)
     queries = [*filter(None, store.text("title")), *(judged.queries if judged else ())]
     for query in {*queries, *map(normalise_query, queries)}:
         yield from (query, towers.prefix("query") + query)

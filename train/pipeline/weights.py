@@ -1,7 +1,9 @@
 """Choose on `dev` the weights with which a bundle combines scores (see `search.ranking.weights`).
 
 A weight differs from its default only if the paired 95% interval of the improvement of nDCG@10 lies
-above zero, and only with `MIN_QUERIES` queries or more. So chance seldom chooses a weight.
+above zero, and only with `MIN_QUERIES` queries or more. So chance seldom chooses a weight. There is
+one exception: if reranking is not surely better than recall with the default weight of the recall
+score, it gets the weight with which it is best.
 """
 
 import logging
@@ -19,7 +21,7 @@ from search.request import DENSE, MAX_PAGE_SIZE, SearchRequest
 from search.result import Hit
 from towers.model import TowersConfig
 from train.data.relevance import Relevance
-from train.evaluation.metrics import bootstrap
+from train.evaluation.metrics import MIN_QUERIES, Interval, bootstrap
 from train.evaluation.report import JudgedQuery, ndcg_at_10
 from train.evaluation.runs import Ranking
 from train.progress import track
@@ -29,7 +31,6 @@ logger = logging.getLogger(__name__)
 # Weights to try. The dense channel keeps its weight, because only the ratios of weights matter.
 CHANNEL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 RECALL_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)
-MIN_QUERIES = 30
 MAX_QUERIES = 1_000
 _SEED = 0  # of the sample of queries
 
@@ -69,7 +70,7 @@ def queries_of(relevance: Relevance | None, store: ItemStore, split: str) -> lis
 
 def choose_weights(
     engine: Engine, queries: Sequence[JudgedQuery]
-) -> tuple[Weights, dict[str, Any]]:
+) -> tuple[Weights, Interval, dict[str, Any]]:
     """Choose the weights of channels one after the other, then the weight of the recall score.
 
     Args:
@@ -78,21 +79,38 @@ def choose_weights(
             fewer than `MIN_QUERIES`, all weights keep their defaults.
 
     Returns:
-        The weights, and a report: the number of queries, and the mean nDCG@10 of each weight.
+        The weights, the improvement of nDCG@10 by reranking, and a report: the number of queries,
+        and the mean nDCG@10 of each weight.
     """
     order = np.random.default_rng(_SEED).permutation(len(queries))[:MAX_QUERIES]
     sample = [queries[number] for number in sorted(order.tolist())]
     report: dict[str, Any] = {"queries": len(sample)}
+    defaults = _named(engine.weights)
+    improvement = bootstrap(np.zeros(0))
     if len(sample) >= MIN_QUERIES:
         personal = engine.snapshot.channels.personal.keys()  # they say nothing about a query alone
         for name in engine.weights.channels.keys() - {DENSE} - personal:
             report[name] = _choose_channel_weight(engine, name, sample)
         if engine.has_reranker:
-            report["recall"] = _choose_recall_weight(engine, sample)
-    weights = engine.weights
-    named = {**weights.channels, "recall": weights.recall}
-    logger.info("weights: %s", " ".join(f"{name}={weight:g}" for name, weight in named.items()))
-    return weights, report
+            report["recall"], improvement = _choose_recall_weight(engine, sample)
+    report["line"] = _line(defaults, _named(engine.weights), len(sample))
+    logger.info("%s", report["line"])
+    return engine.weights, improvement, report
+
+
+def _named(weights: Weights) -> dict[str, float]:
+    return {**weights.channels, "recall": weights.recall}
+
+
+def _line(defaults: Mapping[str, float], chosen: Mapping[str, float], queries: int) -> str:
+    """Say for people which weights were chosen."""
+    parts = (
+        f"{name} {weight:g}"
+        + ("" if weight == defaults[name] else f" instead of {defaults[name]:g}")
+        for name, weight in chosen.items()
+    )
+    few = ": too few to tell" if queries < MIN_QUERIES else ""
+    return f"weights: {', '.join(parts)} ({queries:,} dev queries{few})"
 
 
 def _choose_channel_weight(
@@ -111,17 +129,48 @@ def _choose_channel_weight(
     return _means(values)
 
 
-def _choose_recall_weight(engine: Engine, queries: Sequence[JudgedQuery]) -> dict[str, float]:
-    """Set the weight of the recall score; return the mean nDCG@10 of reranking for each weight."""
-    default = engine.weights.recall
+def _choose_recall_weight(
+    engine: Engine, queries: Sequence[JudgedQuery]
+) -> tuple[dict[str, float], Interval]:
+    """Set the weight of the recall score.
+
+    Returns:
+        The mean nDCG@10 of reranking for each weight, and the improvement of nDCG@10 by reranking
+        with the chosen weight.
+    """
+    default, recalled = engine.weights.recall, list[Ranking]()
     runs: dict[float, list[Ranking]] = {weight: [] for weight in (default, *RECALL_WEIGHTS)}
     for query in track(queries, "weight of recall", len(queries)):
         hits = engine.search(SearchRequest.by_score(query.text, page_size=MAX_PAGE_SIZE)).hits
+        recalled.append(_recalled(hits))
         for weight, rankings in runs.items():
             rankings.append(_reranked(hits, weight))
     values = {weight: ndcg_at_10(queries, run) for weight, run in runs.items()}
-    _use(engine, replace(engine.weights, recall=_best(values, default)))
-    return _means(values)
+    of_recall = ndcg_at_10(queries, recalled)
+    chosen = best_recall_weight(values, of_recall, default)
+    _use(engine, replace(engine.weights, recall=chosen))
+    return _means(values), bootstrap(values[chosen] - of_recall)
+
+
+def best_recall_weight(
+    values: Mapping[float, Float64[np.ndarray, "queries"]],
+    of_recall: Float64[np.ndarray, "queries"],
+    default: float,
+) -> float:
+    """Choose the weight of the recall score beside the reranker's logit.
+
+    Args:
+        values: The nDCG@10 of reranking with each weight.
+        of_recall: The nDCG@10 of recall alone.
+        default: The weight that stays unless another weight is surely better.
+
+    Returns:
+        A weight with which reranking is surely better than recall alone, if there is one.
+    """
+    chosen = _best(values, default)
+    if bootstrap(values[chosen] - of_recall).low > 0:
+        return chosen
+    return max(values, key=lambda weight: values[weight].mean())
 
 
 def _use(engine: Engine, weights: Weights) -> None:
@@ -139,6 +188,11 @@ def _best(values: Mapping[float, Float64[np.ndarray, "queries"]], default: float
 def _ranking(hits: Sequence[Hit]) -> Ranking:
     scores = np.array([hit.score for hit in hits], np.float32)
     return Ranking([hit.item_id for hit in hits], scores)
+
+
+def _recalled(hits: Sequence[Hit]) -> Ranking:
+    """Rank hits by their recall score alone."""
+    return _ranking(sorted(hits, key=lambda hit: -(hit.recall_score or 0.0)))
 
 
 def _reranked(hits: Sequence[Hit], recall_weight: float) -> Ranking:

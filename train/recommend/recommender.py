@@ -1,124 +1,68 @@
-"""Both stages of recommendation, fitted on the events before a time."""
+"""Fit both stages of recommendation on the events before a time."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int32
-from scipy import sparse
+from jaxtyping import Bool, Float32, Float64, Int32
 
-from base.errors import InputError
-from behaviour.blend import GROUPS, Blend, Lists
-from behaviour.cases import Case, cold_user_cases, window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
-from behaviour.recall import CandidateLists, RecallConfig, RecallModels, candidate_lists
-from rerank.recommend.features import Candidates, candidate_features, feature_names
+from behaviour.recall.blend import GROUPS, Blend
+from behaviour.recall.models import RecallModels
+from rerank.recommend.features import feature_names
 from rerank.recommend.ranker import Ranker
-from train.recommend.ranker import RankerFitConfig, fit_ranker
+from rerank.recommend.recommender import Recommender, Stages, groups_of
+from train.recommend.ranker import fit_ranker
+from train.recommend.windows import (
+    Catalogue,
+    RecommenderConfig,
+    Window,
+    blended_candidates,
+    fit_window,
+    joined,
+    right_candidates,
+    window_cuts,
+)
 
-COLD_SHOWN = (0, 1, 2, 3)  # items of a first basket that training shows of new users
-
-
-_SEED = 0  # of the users of large windows, and of the items that new users show
+_PADDING = (np.nan, False, False)  # of features, targets and mask
+_SEED = 0  # of the lists that a ranker learns from
+_DEPTH = 20  # ranks that decide whether a ranker is better than the blend alone
 
 
 @dataclass(frozen=True)
-class Catalogue:
-    """What is known of the items besides their events.
+class Choice:
+    """Whether the ranker is used for each group of users, and why.
 
     Attributes:
-        prices: Price of each item; NaN if missing.
-        vectors: Unit text vector of each item; None leaves out the channel of similar texts.
+        blend: nDCG@20 of the blend for each group of `GROUPS`, on the last window; NaN without
+            users.
+        ranker: The same of the ranker that learned from the windows before the last one.
     """
 
-    prices: Float32[np.ndarray, " items"]
-    vectors: Float32[np.ndarray, "items dim"] | None = None
+    blend: Float64[np.ndarray, " groups"]
+    ranker: Float64[np.ndarray, " groups"]
 
+    @property
+    def ranked(self) -> Bool[np.ndarray, " groups"]:
+        """Whether the ranker is better than the blend, for each group.
 
-@dataclass(frozen=True)
-class RecommenderConfig:
-    """How both stages are fitted."""
+        The first group has no events, so the ranker knows no more than the blend. On Online Retail,
+        in the window before 2011-08-10, the blend alone was better.
+        """
+        return np.asarray((self.ranker > self.blend) & (np.arange(len(GROUPS)) > 0))
 
-    recall: RecallConfig = field(default_factory=RecallConfig)
-    ranker: RankerFitConfig = field(default_factory=RankerFitConfig)
-    windows: int = 7  # earlier windows that the blend and the rankers learn from
-    window_days: int = 30  # length of a window
-    # days from the start of one window to the start of the next one; windows may overlap
-    stride_days: int = 15
-    depth: int = 200  # items that each channel recalls, and items that are ranked
-    max_users: int = 4_000  # users of a window that are learned from, at most
-
-
-@dataclass(frozen=True)
-class Ranked:
-    """Candidates of a batch of users with their scores; -inf for padding.
-
-    Attributes:
-        rows: Item row of each candidate; -1 for padding.
-        scores: The score of each candidate.
-    """
-
-    rows: Int32[np.ndarray, "users candidates"]
-    scores: Float32[np.ndarray, "users candidates"]
-
-    def dense(self, items: int) -> Float32[np.ndarray, "users items"]:
-        """Return the scores of all items; items that are no candidates have tied, lowest scores."""
-        floor = np.float32(np.min(self.scores, initial=0, where=np.isfinite(self.scores)) - 1)
-        scores = np.full((len(self.rows), items + 1), floor)  # the last column takes the padding
-        np.put_along_axis(scores, self.rows.astype(np.int64), self.scores, axis=1)
-        return scores[:, :-1]
-
-
-@dataclass(frozen=True)
-class Recommender:
-    """Both stages: channels, their blend, and rankers of the best candidates.
-
-    Attributes:
-        models: The channels.
-        blend: The weights of the channels.
-        ranker: Ranks for users with a history.
-        new_user_ranker: Ranks for users with fewer actions than the last group of the blend.
-        prices: Price of each item; NaN if missing.
-        depth: Items that each channel recalls, and items that are ranked.
-    """
-
-    models: RecallModels
-    blend: Blend
-    ranker: Ranker
-    new_user_ranker: Ranker
-    prices: Float32[np.ndarray, " items"]
-    depth: int
-
-    def recall(
-        self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
-    ) -> Ranked:
-        """Return the candidates of all channels with their blended scores."""
-        lists = candidate_lists(self.models, histories, now, self.depth, excluded)
-        return _blended(self.blend, lists, histories)
-
-    def recommend(
-        self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
-    ) -> Ranked:
-        """Return the `depth` best candidates of recall, scored by the ranker."""
-        inputs = self.candidates(histories, now, excluded)
-        features = candidate_features(inputs)
-        is_new = _actions(histories) < GROUPS[-1]
-        scores = np.empty(inputs.rows.shape, np.float32)
-        for chosen, ranker in ((is_new, self.new_user_ranker), (~is_new, self.ranker)):
-            scores[chosen] = ranker.scores(features[chosen])
-        return ranked(inputs, scores)
-
-    def candidates(
-        self, histories: Interactions, now: int, excluded: sparse.csr_matrix | None = None
-    ) -> Candidates:
-        """Return the `depth` candidates of each user that the second stage ranks."""
-        lists = candidate_lists(self.models, histories, now, self.depth, excluded)
-        return _candidates(self.models, self.blend, self.prices, lists, histories, now, self.depth)
-
-
-def ranked(candidates: Candidates, scores: Float32[np.ndarray, "users candidates"]) -> Ranked:
-    """Return candidates with their scores; padding gets -inf."""
-    return Ranked(candidates.rows, np.where(candidates.rows < 0, np.float32(-np.inf), scores))
+    def line(self) -> str:
+        """Return a sentence about the groups whose users are not ranked."""
+        left_out = [
+            f"{name} ({blend:.4f}, ranker {ranker:.4f})"
+            for name, blend, ranker, is_ranked in zip(
+                _group_names(), self.blend, self.ranker, self.ranked, strict=True
+            )
+            if not is_ranked
+        ]
+        if not left_out:
+            return "the ranker orders the lists of all users better than recall"
+        return f"recall alone orders the lists of users with {', '.join(left_out)} events"
 
 
 def fit_recommender(
@@ -129,7 +73,10 @@ def fit_recommender(
     *,
     new_items: bool,
     seed: int,
-    windows: Sequence["Window"] | None = None,
+    windows: Sequence[Window] | None = None,
+    lessons: "Lessons | None" = None,
+    models: RecallModels | None = None,
+    choice: Choice | None = None,
 ) -> Recommender:
     """Fit both stages on the events before `now` (seconds since 1970).
 
@@ -137,190 +84,166 @@ def fit_recommender(
     fitted on the events before the window, so their scores never saw the outcomes.
 
     Args:
-        events: The purchases of all users.
+        events: The events of all users.
         now: The time of the recommendations.
         catalogue: What is known of the items besides their events.
         config: How to fit.
         new_items: Whether the stages rank only items that are new to the user.
         seed: Seed of the ranker.
         windows: The windows of `window_cuts`, if the caller keeps them; None fits them.
+        lessons: The lessons of the windows, if the caller keeps them.
+        models: The channels at `now`, if the caller keeps them; None fits them.
+        choice: The users for whom the ranker is used; None chooses them.
     """
     if windows is None:
         cuts = window_cuts(events, now, config)
         windows = [fit_window(events, cut, catalogue, config, new_items=new_items) for cut in cuts]
-    models = RecallModels.fit(events, now, config.recall, catalogue.vectors)
-    blend = Blend.fit(models.names, [lists for window in windows for lists in window.blend_lists()])
-    known, new = (
-        _fit_ranker(windows, blend, catalogue, config, seed, new_users=new_users)
-        for new_users in (False, True)
-    )
-    return Recommender(models, blend, known, new, catalogue.prices, config.depth)
+    if models is None:
+        models = RecallModels.fit(events, now, config.recall, catalogue.vectors)
+    models = models.with_fill(catalogue.vectors)
+    if choice is None:
+        choice = choose_ranked(windows, catalogue, config, seed)
+    if lessons is None:
+        lessons = Lessons.of(windows, catalogue, config)
+    stages = _fit_stages(lessons, config, seed, choice.ranked)
+    return Recommender(models, stages, catalogue.prices, config.depth)
 
 
-def _fit_ranker(
-    windows: Sequence["Window"],
-    blend: Blend,
-    catalogue: Catalogue,
-    config: RecommenderConfig,
-    seed: int,
-    *,
-    new_users: bool,
-) -> Ranker:
-    """Fit a ranker on the windows, for users with a history or for new users."""
-    features, targets, where = zip(
-        *(
-            window.ranker_lists(blend, catalogue.prices, config.depth, new_users=new_users)
-            for window in windows
-        ),
-        strict=True,
-    )
-    days = windows[0].models.popularity.windows_days.tolist()
-    return fit_ranker(
-        feature_names(blend.channels, days),
-        _joined(features, np.nan),
-        _joined(targets, False),
-        _joined(where, False),
-        config.ranker,
-        seed,
-    )
+def choose_ranked(
+    windows: Sequence[Window], catalogue: Catalogue, config: RecommenderConfig, seed: int
+) -> Choice:
+    """Compare the ranker with the blend on the last window, for each group of users.
 
-
-def window_cuts(events: Interactions, now: int, config: RecommenderConfig) -> list[int]:
-    """Return the starts of the windows before `now` that have events before them.
-
-    Raises:
-        InputError: there is no such window.
+    Both learn from the windows that end before the last window begins. Without such windows, no
+    group is ranked.
     """
-    back = (config.window_days + n * config.stride_days for n in range(config.windows))
-    cuts = [now - days * SECONDS_PER_DAY for days in back]
-    cuts = [cut for cut in cuts if (events.time < cut).any()]
-    if not cuts:
-        raise InputError(
-            f"events: none is more than {config.window_days} days before the cut; give a longer "
-            "history"
-        )
-    return cuts
-
-
-def fit_window(
-    events: Interactions,
-    cut: int,
-    catalogue: Catalogue,
-    config: RecommenderConfig,
-    *,
-    new_items: bool,
-) -> "Window":
-    """Fit the channels before a window, and recall for the window's users.
-
-    The users are those with a history and, at most once for each number of shown items, those
-    without.
-    """
-    days = config.window_days
-    known = window_case(events, cut, days, first_basket=False, new_items=new_items)
-    cases = [known, *cold_user_cases(events, cut, days, COLD_SHOWN, _SEED)]
-    cases = [_sample(case, config.max_users) for case in cases]
-    models = RecallModels.fit(events, cut, config.recall, catalogue.vectors)
-    lists = [
-        candidate_lists(models, case.histories, cut, config.depth, case.excluded) for case in cases
-    ]
-    return Window(models, cases, lists)
+    last = windows[0]
+    earlier = [w for w in windows if w.cut + config.window_days * SECONDS_PER_DAY <= last.cut]
+    if not earlier:
+        nothing = np.full(len(GROUPS), np.nan)
+        return Choice(nothing, nothing)
+    lessons = Lessons.of(earlier, catalogue, config)
+    stages = _fit_stages(lessons, config, seed, np.ones(len(GROUPS), np.bool_))
+    recommender = Recommender(last.models, stages, catalogue.prices, config.depth)
+    groups, values = [], []
+    prices = catalogue.prices
+    for case, lists in zip(last.cases, last.lists, strict=True):
+        candidates = blended_candidates(last.models, stages.blend, prices, lists, case, config)
+        targets = np.diff(case.targets.indptr)
+        right = right_candidates(case, candidates.rows)
+        orders = (candidates.recall_scores, recommender.rank(candidates))
+        values.append([_ndcg(scores, right, candidates.rows, targets) for scores in orders])
+        groups.append(groups_of(case.histories))
+    group, value = np.concatenate(groups), np.concatenate(values, axis=1)
+    counts = np.bincount(group, minlength=len(GROUPS))
+    sums = (np.bincount(group, of_order, len(GROUPS)) for of_order in value)
+    means = (np.where(counts > 0, total / np.maximum(counts, 1), np.nan) for total in sums)
+    return Choice(*means)
 
 
 @dataclass(frozen=True)
-class Window:
-    """The channels at the start of a window, and the questions of the window."""
+class Examples:
+    """The lists that one kind of ranker learns from.
 
-    models: RecallModels
-    cases: Sequence[Case]  # the first case has users with a history
-    lists: Sequence[CandidateLists]
+    Attributes:
+        features: The features of the candidates; NaN if missing.
+        targets: Whether each candidate is right.
+        where: False for padding.
+    """
 
-    def blend_lists(self) -> list[Lists]:
-        """Return the lists to learn the blend from."""
-        return [
-            Lists(lists.scores, _right(case, lists.rows), lists.where, _actions(case.histories))
-            for case, lists in zip(self.cases, self.lists, strict=True)
-        ]
-
-    def ranker_lists(
-        self,
-        blend: Blend,
-        prices: Float32[np.ndarray, " items"],
-        depth: int,
-        *,
-        new_users: bool,
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return features, targets and mask of the lists to learn a ranker from.
-
-        Args:
-            blend: The blend that chooses the candidates.
-            prices: Price of each item; NaN if missing.
-            depth: Number of candidates of a list.
-            new_users: Whether to take the lists of new users; otherwise of users with a history.
-        """
-        features, targets, where = [], [], []
-        used = slice(1, None) if new_users else slice(0, 1)
-        for case, lists in zip(self.cases[used], self.lists[used], strict=True):
-            inputs = _candidates(self.models, blend, prices, lists, case.histories, case.now, depth)
-            features.append(candidate_features(inputs))
-            targets.append(_right(case, inputs.rows))
-            where.append(inputs.rows >= 0)
-        return _joined(features, np.nan), _joined(targets, False), _joined(where, False)
+    features: Float32[np.ndarray, "lists candidates features"]
+    targets: Bool[np.ndarray, "lists candidates"]
+    where: Bool[np.ndarray, "lists candidates"]
 
 
-def _sample(case: Case, most: int) -> Case:
-    users = np.flatnonzero(np.diff(case.targets.indptr))
-    if len(users) > most:
-        users = np.sort(np.random.default_rng(_SEED).permutation(users)[:most])
-    return case.of_users(users)
+@dataclass(frozen=True)
+class Lessons:
+    """What the stages learn from windows; it does not depend on the seed.
+
+    Attributes:
+        blend: The blend, which is already fitted.
+        names: Names of the features.
+        known_users: The lists of users with a history.
+        new_users: The lists of new users.
+    """
+
+    blend: Blend
+    names: tuple[str, ...]
+    known_users: Examples
+    new_users: Examples
+
+    @classmethod
+    def of(
+        cls, windows: Sequence[Window], catalogue: Catalogue, config: RecommenderConfig
+    ) -> "Lessons":
+        """Fit the blend on the windows, and compute the features of its best candidates."""
+        models = windows[0].models
+        blend = Blend.fit(models.names, [one for window in windows for one in window.blend_lists()])
+        names = feature_names(blend.channels, models.popularity.windows_days.tolist())
+        examples = (
+            _examples(windows, blend, catalogue.prices, config, new_users=new_users)
+            for new_users in (False, True)
+        )
+        return cls(blend, names, *examples)
 
 
-def _candidates(
-    models: RecallModels,
+def _examples(
+    windows: Sequence[Window],
     blend: Blend,
     prices: Float32[np.ndarray, " items"],
-    lists: CandidateLists,
-    histories: Interactions,
-    now: int,
-    depth: int,
-) -> Candidates:
-    """Keep the `depth` candidates of each user with the best blended scores."""
-    blended = _blended(blend, lists, histories).scores
-    few = min(depth, blended.shape[1])
-    best = np.argsort(-blended, axis=1, kind="stable")[:, :few]
-    return Candidates(
-        histories,
-        now,
-        np.take_along_axis(lists.rows, best, axis=1),
-        np.take_along_axis(lists.scores, best[..., None], axis=1),
-        np.take_along_axis(np.where(lists.where, blended, 0), best, axis=1),
-        models.popularity,
-        prices,
+    config: RecommenderConfig,
+    *,
+    new_users: bool,
+) -> Examples:
+    parts = zip(
+        *(window.ranker_lists(blend, prices, config, new_users=new_users) for window in windows),
+        strict=True,
+    )
+    arrays = [joined(part, pad) for part, pad in zip(parts, _PADDING, strict=True)]
+    chosen = np.random.default_rng(_SEED).permutation(len(arrays[0]))[: config.max_lists]
+    return Examples(*(array[np.sort(chosen)] for array in arrays))
+
+
+def _fit_stages(
+    lessons: Lessons, config: RecommenderConfig, seed: int, ranked: Bool[np.ndarray, " groups"]
+) -> Stages:
+    """Fit the rankers of the groups that are ranked."""
+    last = len(GROUPS) - 1
+    new = (
+        _fit_ranker(lessons.names, lessons.new_users, config, seed) if ranked[:last].any() else None
+    )
+    known = _fit_ranker(lessons.names, lessons.known_users, config, seed) if ranked[last] else None
+    rankers = zip((*[new] * last, known), ranked, strict=True)
+    return Stages(lessons.blend, tuple(ranker if use else None for ranker, use in rankers))
+
+
+def _fit_ranker(
+    names: Sequence[str], examples: Examples, config: RecommenderConfig, seed: int
+) -> Ranker | None:
+    """Fit a ranker; None if no list has a right item, so that there is nothing to learn."""
+    if not (examples.targets & examples.where).any():
+        return None
+    return fit_ranker(
+        names, examples.features, examples.targets, examples.where, config.ranker, seed
     )
 
 
-def _blended(blend: Blend, lists: CandidateLists, histories: Interactions) -> Ranked:
-    scores = blend.scores(lists.scores, _actions(histories))
-    return Ranked(lists.rows, np.where(lists.where, scores, np.float32(-np.inf)))
+def _ndcg(
+    scores: Float32[np.ndarray, "users candidates"],
+    right: Bool[np.ndarray, "users candidates"],
+    rows: Int32[np.ndarray, "users candidates"],
+    targets: np.ndarray,
+) -> Float64[np.ndarray, " users"]:
+    """Return nDCG@20 of each list; targets that are no candidates count as missed."""
+    discounts = 1 / np.log2(np.arange(2, _DEPTH + 2))
+    best = np.argsort(np.where(rows < 0, np.inf, -scores), axis=1, kind="stable")[:, :_DEPTH]
+    gains = np.take_along_axis(right, best, axis=1) @ discounts[: best.shape[1]]
+    ideal = np.cumsum(discounts)[np.clip(targets, 1, _DEPTH) - 1]
+    return np.asarray(gains / ideal, np.float64)
 
 
-def _actions(histories: Interactions) -> np.ndarray:
-    return np.bincount(histories.user, minlength=histories.users)
-
-
-def _right(
-    case: Case, rows: Int32[np.ndarray, "users candidates"]
-) -> Bool[np.ndarray, "users candidates"]:
-    right = np.zeros((len(rows), case.targets.shape[1] + 1), np.bool_)  # the last column: padding
-    right[case.targets.nonzero()] = True
-    return np.take_along_axis(right, rows.astype(np.int64), axis=1)
-
-
-def _joined(parts: Sequence[np.ndarray], padding: float | bool) -> np.ndarray:
-    """Join arrays along the first axis; pad the second axis to the widest array."""
-    width = max(part.shape[1] for part in parts)
-    wide = []
-    for part in parts:
-        filled = np.full((len(part), width, *part.shape[2:]), padding, part.dtype)
-        filled[:, : part.shape[1]] = part
-        wide.append(filled)
-    return np.concatenate(wide)
+def _group_names() -> list[str]:
+    """Return the numbers of events of each group, such as "2 to 5"."""
+    ends = [after - 1 for after in GROUPS[1:]]
+    spans = zip(GROUPS[:-1], ends, strict=True)
+    return [*(f"{a}" if a == b else f"{a} to {b}" for a, b in spans), f"{GROUPS[-1]} or more"]

@@ -3,8 +3,10 @@
     python -m bench.quality.recommend --data $SHORTLIST_DATA/online_retail --cuts 2011-10-09
 
 All systems are fitted at each cut and measured in one run. The report pools the cuts and seeds.
+With `--resume DIR`, a run continues where an earlier one ended.
 """
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +30,9 @@ class PeersConfig(RecommendConfig):
 
 
 def main(config: PeersConfig) -> None:
-    """Evaluate our systems and the peers, and print the reports."""
+    """Evaluate our systems and the peers, print each result and then the reports."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    logging.getLogger("train").setLevel(logging.INFO)
     dataset = read_dataset(Path(config.data))
     catalogue = catalogue_of(dataset, config.init_from)
     compared = partial(peers, catalogue=catalogue)

@@ -4,7 +4,7 @@ The settings were chosen on windows that end before the test cuts. `implicit` an
 installed only for this benchmark (`bench/requirements.txt`).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -16,8 +16,10 @@ from behaviour.models.item_to_item import HistoryDecay, ItemToItem, scaled, sums
 from behaviour.models.popularity import Popularity
 from behaviour.models.similar_text import SimilarTextConfig, fit_similar_text
 from rerank.recommend.features import candidate_features
+from rerank.recommend.recommender import Ranked, Recommender
 from train.evaluation.recommend.systems import System, with_ties
-from train.recommend.recommender import Catalogue, Recommender, Window, ranked
+from train.recommend.recommender import Lessons
+from train.recommend.windows import Catalogue
 
 _HALF_LIFE_DAYS = 60.0
 _TIES_DAYS = 14.0
@@ -26,58 +28,52 @@ Scores = Float32[np.ndarray, "users items"]
 
 def peers(
     case: Case,
-    windows: Sequence[Window],
+    lessons: Lessons,
     recommender: Recommender,
     seed: int,
     *,
     catalogue: Catalogue,
 ) -> dict[str, System]:
-    """Fit all peers on the events that a case lets models read."""
+    """Fit all peers on the events that a case lets models read, for the first seed only."""
+    if seed:
+        return {}
     popularity = Popularity.fit(case.past, case.now, _TIES_DAYS)
     fitted: dict[str, Callable[[Case], Scores]] = {
         "als": _als(case, seed),
         "bpr": _bpr(case, seed),
+        "item_knn_bm25": _item_knn(case),
+        "rp3_beta": _rp3(case),
+        "user_knn": _user_knn(case),
     }
-    if not seed:
-        fitted |= {
-            "item_knn_bm25": _item_knn(case),
-            "rp3_beta": _rp3(case),
-            "user_knn": _user_knn(case),
-        }
-        if catalogue.vectors is not None:
-            text = fit_similar_text(catalogue.vectors, SimilarTextConfig())
-            fitted["text_kernel"] = _of(text)
+    if catalogue.vectors is not None:
+        fitted["text_kernel"] = _of(fit_similar_text(catalogue.vectors, SimilarTextConfig()))
     systems: dict[str, System] = {
         name: partial(_with_ties, scores=scores, popularity=popularity)
         for name, scores in fitted.items()
     }
-    return systems | {"lightgbm": lightgbm(windows, recommender, seed)}
+    return systems | {"lightgbm": lightgbm(lessons, recommender, seed)}
 
 
-def lightgbm(windows: Sequence[Window], recommender: Recommender, seed: int) -> System:
-    """Fit LightGBM's LambdaRank on the candidates and features that our ranker learns from."""
+def lightgbm(lessons: Lessons, recommender: Recommender, seed: int) -> System:
+    """Fit LightGBM's LambdaRank on the lists of users with a history, as our ranker."""
     import lightgbm as lgb
 
-    inputs = (recommender.blend, recommender.prices, recommender.depth)
-    lists = [window.ranker_lists(*inputs, new_users=False) for window in windows]
-    features, labels, groups = [], [], []
-    for matrix, targets, where in lists:
-        used = (targets & where).any(axis=1)
-        features.append(matrix[used][where[used]])
-        labels.append(targets[used][where[used]].astype(np.int32))
-        groups.append(where[used].sum(axis=1))
+    examples = lessons.known_users
+    used = (examples.targets & examples.where).any(axis=1)
+    where = examples.where[used]
     ranker = lgb.LGBMRanker(
         objective="lambdarank", n_estimators=300, learning_rate=0.03, num_leaves=15,
         min_child_samples=100, colsample_bytree=0.5, subsample=0.7, subsample_freq=1,
         reg_lambda=5.0, lambdarank_truncation_level=40, random_state=seed, n_jobs=1, verbose=-1,
     )  # fmt: skip
-    ranker.fit(np.concatenate(features), np.concatenate(labels), group=np.concatenate(groups))
+    labels = examples.targets[used][where].astype(np.int32)
+    ranker.fit(examples.features[used][where], labels, group=where.sum(axis=1))
 
     def system(case: Case) -> Scores:
         candidates = recommender.candidates(case.histories, case.now, case.excluded)
         matrix = candidate_features(candidates)
         scores = ranker.predict(matrix.reshape(-1, matrix.shape[-1])).reshape(matrix.shape[:2])
-        return ranked(candidates, scores.astype(np.float32)).dense(case.histories.items)
+        return Ranked.of(candidates, scores.astype(np.float32)).dense(case.histories.items)
 
     return system
 
@@ -91,7 +87,7 @@ def _of(model: ItemToItem) -> Callable[[Case], Scores]:
 
 
 def _decayed(case: Case) -> sparse.csr_matrix:
-    return case.past.matrix(case.now, _HALF_LIFE_DAYS, latest=True)
+    return case.past.matrix(case.now, _HALF_LIFE_DAYS, strongest=True)
 
 
 def _als(case: Case, seed: int) -> Callable[[Case], Scores]:
@@ -157,8 +153,8 @@ def _user_knn(
     case: Case, neighbours: int = 500, half_life_days: float = 7.0
 ) -> Callable[[Case], Scores]:
     """Add the recent items of the most similar users, weighed by squared cosines."""
-    users = _unit(case.past.matrix(case.now, _HALF_LIFE_DAYS, latest=True))
-    recent = case.past.matrix(case.now, half_life_days, latest=True)
+    users = _unit(case.past.matrix(case.now, _HALF_LIFE_DAYS, strongest=True))
+    recent = case.past.matrix(case.now, half_life_days, strongest=True)
 
     def scores(case: Case) -> Scores:
         cosines = (_unit(_history(case)) @ users.T).toarray()
@@ -171,7 +167,7 @@ def _user_knn(
 
 
 def _history(case: Case) -> sparse.csr_matrix:
-    return case.histories.matrix(case.now, _HALF_LIFE_DAYS, latest=True)
+    return case.histories.matrix(case.now, _HALF_LIFE_DAYS, strongest=True)
 
 
 def _unit(matrix: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -30,7 +30,7 @@ from shortlist.v1 import item_pb2 as shortlist_dot_v1_dot_item__pb2
 from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"shortlist/v1/catalog_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\"^\n\x0eGetItemRequest\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0bitem_fields\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xb3\x01\n\x0fGetItemResponse\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"e\n\x14\x42\x61tchGetItemsRequest\x12\x16\n\x08item_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0bitem_fields\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xda\x01\n\x15\x42\x61tchGetItemsResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x1e\n\x10missing_item_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x04 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x05 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\x8d\x01\n\x12UpsertItemsRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12&\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x88\x01\n\x13UpsertItemsResponse\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08repeated\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusB\x04\xe2\x41\x01\x03\"E\n\x12\x44\x65leteItemsRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x88\x01\n\x13\x44\x65leteItemsResponse\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08repeated\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusB\x04\xe2\x41\x01\x03\x32\xe2\x02\n\x0e\x43\x61talogService\x12\x46\n\x07GetItem\x12\x1c.shortlist.v1.GetItemRequest\x1a\x1d.shortlist.v1.GetItemResponse\x12X\n\rBatchGetItems\x12\".shortlist.v1.BatchGetItemsRequest\x1a#.shortlist.v1.BatchGetItemsResponse\x12V\n\x0bUpsertItems\x12 .shortlist.v1.UpsertItemsRequest\x1a!.shortlist.v1.UpsertItemsResponse(\x01\x30\x01\x12V\n\x0b\x44\x65leteItems\x12 .shortlist.v1.DeleteItemsRequest\x1a!.shortlist.v1.DeleteItemsResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"shortlist/v1/catalog_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x17google/rpc/status.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x17shortlist/v1/item.proto\x1a\x1fshortlist/v1/stage_report.proto\"^\n\x0eGetItemRequest\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0bitem_fields\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xb3\x01\n\x0fGetItemResponse\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x04 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"e\n\x14\x42\x61tchGetItemsRequest\x12\x16\n\x08item_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0bitem_fields\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xda\x01\n\x15\x42\x61tchGetItemsResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x1e\n\x10missing_item_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x04 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x05 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"|\n\x10ListItemsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xef\x01\n\x11ListItemsResponse\x12\'\n\x05items\x18\x01 \x03(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ntotal_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x05 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x06 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\x8d\x01\n\x12UpsertItemsRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12&\n\x04item\x18\x02 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x88\x01\n\x13UpsertItemsResponse\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08repeated\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusB\x04\xe2\x41\x01\x03\"E\n\x12\x44\x65leteItemsRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"\x88\x01\n\x13\x44\x65leteItemsResponse\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08repeated\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\'\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusB\x04\xe2\x41\x01\x03\x32\xb0\x03\n\x0e\x43\x61talogService\x12\x46\n\x07GetItem\x12\x1c.shortlist.v1.GetItemRequest\x1a\x1d.shortlist.v1.GetItemResponse\x12X\n\rBatchGetItems\x12\".shortlist.v1.BatchGetItemsRequest\x1a#.shortlist.v1.BatchGetItemsResponse\x12L\n\tListItems\x12\x1e.shortlist.v1.ListItemsRequest\x1a\x1f.shortlist.v1.ListItemsResponse\x12V\n\x0bUpsertItems\x12 .shortlist.v1.UpsertItemsRequest\x1a!.shortlist.v1.UpsertItemsResponse(\x01\x30\x01\x12V\n\x0b\x44\x65leteItems\x12 .shortlist.v1.DeleteItemsRequest\x1a!.shortlist.v1.DeleteItemsResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -63,6 +63,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETITEMSRESPONSE'].fields_by_name['stages']._serialized_options = b'\342A\001\003'
   _globals['_BATCHGETITEMSRESPONSE'].fields_by_name['coverage']._loaded_options = None
   _globals['_BATCHGETITEMSRESPONSE'].fields_by_name['coverage']._serialized_options = b'\342A\001\003'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTITEMSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTITEMSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTITEMSREQUEST'].fields_by_name['item_fields']._loaded_options = None
+  _globals['_LISTITEMSREQUEST'].fields_by_name['item_fields']._serialized_options = b'\342A\001\001'
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['items']._loaded_options = None
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['items']._serialized_options = b'\342A\001\003'
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\342A\001\003'
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['total_size']._loaded_options = None
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['total_size']._serialized_options = b'\342A\001\003'
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['bundle_id']._loaded_options = None
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['bundle_id']._serialized_options = b'\342A\001\003'
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['stages']._loaded_options = None
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['stages']._serialized_options = b'\342A\001\003'
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['coverage']._loaded_options = None
+  _globals['_LISTITEMSRESPONSE'].fields_by_name['coverage']._serialized_options = b'\342A\001\003'
   _globals['_UPSERTITEMSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_UPSERTITEMSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_UPSERTITEMSREQUEST'].fields_by_name['item']._loaded_options = None
@@ -97,14 +115,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BATCHGETITEMSREQUEST']._serialized_end=610
   _globals['_BATCHGETITEMSRESPONSE']._serialized_start=613
   _globals['_BATCHGETITEMSRESPONSE']._serialized_end=831
-  _globals['_UPSERTITEMSREQUEST']._serialized_start=834
-  _globals['_UPSERTITEMSREQUEST']._serialized_end=975
-  _globals['_UPSERTITEMSRESPONSE']._serialized_start=978
-  _globals['_UPSERTITEMSRESPONSE']._serialized_end=1114
-  _globals['_DELETEITEMSREQUEST']._serialized_start=1116
-  _globals['_DELETEITEMSREQUEST']._serialized_end=1185
-  _globals['_DELETEITEMSRESPONSE']._serialized_start=1188
-  _globals['_DELETEITEMSRESPONSE']._serialized_end=1324
-  _globals['_CATALOGSERVICE']._serialized_start=1327
-  _globals['_CATALOGSERVICE']._serialized_end=1681
+  _globals['_LISTITEMSREQUEST']._serialized_start=833
+  _globals['_LISTITEMSREQUEST']._serialized_end=957
+  _globals['_LISTITEMSRESPONSE']._serialized_start=960
+  _globals['_LISTITEMSRESPONSE']._serialized_end=1199
+  _globals['_UPSERTITEMSREQUEST']._serialized_start=1202
+  _globals['_UPSERTITEMSREQUEST']._serialized_end=1343
+  _globals['_UPSERTITEMSRESPONSE']._serialized_start=1346
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=1482
+  _globals['_DELETEITEMSREQUEST']._serialized_start=1484
+  _globals['_DELETEITEMSREQUEST']._serialized_end=1553
+  _globals['_DELETEITEMSRESPONSE']._serialized_start=1556
+  _globals['_DELETEITEMSRESPONSE']._serialized_end=1692
+  _globals['_CATALOGSERVICE']._serialized_start=1695
+  _globals['_CATALOGSERVICE']._serialized_end=2127
 # @@protoc_insertion_point(module_scope)

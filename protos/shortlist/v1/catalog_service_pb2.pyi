@@ -178,6 +178,90 @@ class BatchGetItemsResponse(_message.Message):
 Global___BatchGetItemsResponse: _TypeAlias = BatchGetItemsResponse  # noqa: Y015
 
 @_typing.final
+class ListItemsRequest(_message.Message):
+    """The request of CatalogService.ListItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ITEM_FIELDS_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The maximum number of items. 0 means 100; values above 1,000 are coerced to 1,000; a negative
+    value is INVALID_ARGUMENT. A page of large items has fewer.
+    """
+    page_token: _builtins.str
+    """The `next_page_token` of the page before; empty for the first page. Writes between two calls do
+    not make it invalid: every item that exists all the time is on exactly one page.
+    """
+    @_builtins.property
+    def item_fields(self) -> _field_mask_pb2.FieldMask:
+        """The fields of each item to return, as in GetItemRequest.item_fields."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        item_fields: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item_fields", b"item_fields"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_fields", b"item_fields", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListItemsRequest: _TypeAlias = ListItemsRequest  # noqa: Y015
+
+@_typing.final
+class ListItemsResponse(_message.Message):
+    """The response of CatalogService.ListItems."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """The token of the next page; empty if this is the last page."""
+    total_size: _builtins.int
+    """The number of items on all pages."""
+    bundle_id: _builtins.str
+    """The id of the bundle that answered."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_item_pb2.Item]:
+        """The items, in the order of their ids (by Unicode code points)."""
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
+        """One report, of the stage "list"."""
+
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered. Nothing is left out, so `degradations` is empty."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[_item_pb2.Item] | None = ...,
+        next_page_token: _builtins.str = ...,
+        total_size: _builtins.int = ...,
+        bundle_id: _builtins.str = ...,
+        stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "items", b"items", "next_page_token", b"next_page_token", "stages", b"stages", "total_size", b"total_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListItemsResponse: _TypeAlias = ListItemsResponse  # noqa: Y015
+
+@_typing.final
 class UpsertItemsRequest(_message.Message):
     """One write of CatalogService.UpsertItems."""
 

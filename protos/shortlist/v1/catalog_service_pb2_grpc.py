@@ -58,6 +58,11 @@ class CatalogServiceStub:
                 request_serializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsRequest.SerializeToString,
                 response_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsResponse.FromString,
                 _registered_method=True)
+        self.ListItems = channel.unary_unary(
+                '/shortlist.v1.CatalogService/ListItems',
+                request_serializer=shortlist_dot_v1_dot_catalog__service__pb2.ListItemsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.ListItemsResponse.FromString,
+                _registered_method=True)
         self.UpsertItems = channel.stream_stream(
                 '/shortlist.v1.CatalogService/UpsertItems',
                 request_serializer=shortlist_dot_v1_dot_catalog__service__pb2.UpsertItemsRequest.SerializeToString,
@@ -102,6 +107,17 @@ class CatalogServiceServicer:
 
         Errors: INVALID_ARGUMENT for a field outside its limits; UNAVAILABLE while the server shuts
         down.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListItems(self, request, context):
+        """Returns one page of all items, in the order of their ids. Use it to compare the catalogue with
+        another source, such as the database of a shop.
+
+        Errors: INVALID_ARGUMENT for a field outside its limits; INVALID_ARGUMENT with
+        PAGE_TOKEN_MISMATCH for a token of something else; UNAVAILABLE while the server shuts down.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,6 +170,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.BatchGetItems,
                     request_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsRequest.FromString,
                     response_serializer=shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsResponse.SerializeToString,
+            ),
+            'ListItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListItems,
+                    request_deserializer=shortlist_dot_v1_dot_catalog__service__pb2.ListItemsRequest.FromString,
+                    response_serializer=shortlist_dot_v1_dot_catalog__service__pb2.ListItemsResponse.SerializeToString,
             ),
             'UpsertItems': grpc.stream_stream_rpc_method_handler(
                     servicer.UpsertItems,
@@ -234,6 +255,33 @@ class CatalogService:
             '/shortlist.v1.CatalogService/BatchGetItems',
             shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsRequest.SerializeToString,
             shortlist_dot_v1_dot_catalog__service__pb2.BatchGetItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.v1.CatalogService/ListItems',
+            shortlist_dot_v1_dot_catalog__service__pb2.ListItemsRequest.SerializeToString,
+            shortlist_dot_v1_dot_catalog__service__pb2.ListItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,13 @@ class CatalogServiceStub:
     Errors: INVALID_ARGUMENT for a field outside its limits; UNAVAILABLE while the server shuts
     down.
     """
+    ListItems: _grpc.UnaryUnaryMultiCallable[_catalog_service_pb2.ListItemsRequest, _catalog_service_pb2.ListItemsResponse]
+    """Returns one page of all items, in the order of their ids. Use it to compare the catalogue with
+    another source, such as the database of a shop.
+
+    Errors: INVALID_ARGUMENT for a field outside its limits; INVALID_ARGUMENT with
+    PAGE_TOKEN_MISMATCH for a token of something else; UNAVAILABLE while the server shuts down.
+    """
     UpsertItems: _grpc.StreamStreamMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]
     """Creates and changes items while the server runs. Takes a stream of writes and answers each
     write, in order.
@@ -117,6 +124,13 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     Errors: INVALID_ARGUMENT for a field outside its limits; UNAVAILABLE while the server shuts
     down.
+    """
+    ListItems: _aio.UnaryUnaryMultiCallable[_catalog_service_pb2.ListItemsRequest, _catalog_service_pb2.ListItemsResponse]  # type: ignore[assignment]
+    """Returns one page of all items, in the order of their ids. Use it to compare the catalogue with
+    another source, such as the database of a shop.
+
+    Errors: INVALID_ARGUMENT for a field outside its limits; INVALID_ARGUMENT with
+    PAGE_TOKEN_MISMATCH for a token of something else; UNAVAILABLE while the server shuts down.
     """
     UpsertItems: _aio.StreamStreamMultiCallable[_catalog_service_pb2.UpsertItemsRequest, _catalog_service_pb2.UpsertItemsResponse]  # type: ignore[assignment]
     """Creates and changes items while the server runs. Takes a stream of writes and answers each
@@ -185,6 +199,19 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT for a field outside its limits; UNAVAILABLE while the server shuts
         down.
+        """
+
+    @_abc_1.abstractmethod
+    def ListItems(
+        self,
+        request: _catalog_service_pb2.ListItemsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_service_pb2.ListItemsResponse, _abc.Awaitable[_catalog_service_pb2.ListItemsResponse]]:
+        """Returns one page of all items, in the order of their ids. Use it to compare the catalogue with
+        another source, such as the database of a shop.
+
+        Errors: INVALID_ARGUMENT for a field outside its limits; INVALID_ARGUMENT with
+        PAGE_TOKEN_MISMATCH for a token of something else; UNAVAILABLE while the server shuts down.
         """
 
     @_abc_1.abstractmethod

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ashortlist/v1/channel.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\"p\n\x08Recalled\x12,\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x15.shortlist.v1.ChannelB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\x05score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x42\x08\n\x06_score*\xa1\x01\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x11\n\rCHANNEL_DENSE\x10\x01\x12\x13\n\x0f\x43HANNEL_LEXICAL\x10\x02\x12\x17\n\x13\x43HANNEL_ALSO_BOUGHT\x10\x03\x12\x13\n\x0f\x43HANNEL_HISTORY\x10\x04\x12\x13\n\x0f\x43HANNEL_POPULAR\x10\x05\x12\x12\n\x0e\x43HANNEL_REPEAT\x10\x06\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1ashortlist/v1/channel.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\"p\n\x08Recalled\x12,\n\x07\x63hannel\x18\x01 \x01(\x0e\x32\x15.shortlist.v1.ChannelB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x18\n\x05score\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x42\x08\n\x06_score*\xb9\x01\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x11\n\rCHANNEL_DENSE\x10\x01\x12\x13\n\x0f\x43HANNEL_LEXICAL\x10\x02\x12\x17\n\x13\x43HANNEL_ALSO_BOUGHT\x10\x03\x12\x13\n\x0f\x43HANNEL_HISTORY\x10\x04\x12\x13\n\x0f\x43HANNEL_POPULAR\x10\x05\x12\x12\n\x0e\x43HANNEL_REPEAT\x10\x06\x12\x16\n\x12\x43HANNEL_USER_TOWER\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,7 +39,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECALLED'].fields_by_name['score']._loaded_options = None
   _globals['_RECALLED'].fields_by_name['score']._serialized_options = b'\342A\001\003'
   _globals['_CHANNEL']._serialized_start=192
-  _globals['_CHANNEL']._serialized_end=353
+  _globals['_CHANNEL']._serialized_end=377
   _globals['_RECALLED']._serialized_start=77
   _globals['_RECALLED']._serialized_end=189
 # @@protoc_insertion_point(module_scope)

@@ -39,6 +39,8 @@ class _ChannelEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Channel.Value
     """Items that many people bought lately."""
     CHANNEL_REPEAT: _Channel.ValueType  # 6
     """Items that the person bought before."""
+    CHANNEL_USER_TOWER: _Channel.ValueType  # 7
+    """Items that people with such a history had next, as a model has learned it."""
 
 class Channel(_Channel, metaclass=_ChannelEnumTypeWrapper):
     """A way to recall items. Later versions may add values, so a client must accept values that it does
@@ -61,6 +63,8 @@ CHANNEL_POPULAR: Channel.ValueType  # 5
 """Items that many people bought lately."""
 CHANNEL_REPEAT: Channel.ValueType  # 6
 """Items that the person bought before."""
+CHANNEL_USER_TOWER: Channel.ValueType  # 7
+"""Items that people with such a history had next, as a model has learned it."""
 Global___Channel: _TypeAlias = Channel  # noqa: Y015
 
 @_typing.final

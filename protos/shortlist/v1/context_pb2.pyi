@@ -30,7 +30,9 @@ class _SignalEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Signal.ValueTy
     SIGNAL_UNSPECIFIED: _Signal.ValueType  # 0
     """Never sent."""
     SIGNAL_HISTORY: _Signal.ValueType  # 1
-    """Events of the person with items of the catalogue."""
+    """Events of the person with items of the catalogue. Impressions do not count, and neither do
+    events that a later one takes back.
+    """
     SIGNAL_ITEMS: _Signal.ValueType  # 2
     """The items of the request."""
     SIGNAL_BOUGHT_TOGETHER: _Signal.ValueType  # 3
@@ -50,7 +52,9 @@ class Signal(_Signal, metaclass=_SignalEnumTypeWrapper):
 SIGNAL_UNSPECIFIED: Signal.ValueType  # 0
 """Never sent."""
 SIGNAL_HISTORY: Signal.ValueType  # 1
-"""Events of the person with items of the catalogue."""
+"""Events of the person with items of the catalogue. Impressions do not count, and neither do
+events that a later one takes back.
+"""
 SIGNAL_ITEMS: Signal.ValueType  # 2
 """The items of the request."""
 SIGNAL_BOUGHT_TOGETHER: Signal.ValueType  # 3
@@ -79,6 +83,8 @@ class _ReasonKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ReasonKind
     """The person bought the item before."""
     REASON_KIND_POPULAR: _ReasonKind.ValueType  # 4
     """Many people bought the item lately."""
+    REASON_KIND_NEXT: _ReasonKind.ValueType  # 5
+    """People with a history like the causes had the item next."""
 
 class ReasonKind(_ReasonKind, metaclass=_ReasonKindEnumTypeWrapper):
     """Why an item was recommended. Later versions may add values, so a client must accept values that
@@ -95,6 +101,8 @@ REASON_KIND_REPEAT: ReasonKind.ValueType  # 3
 """The person bought the item before."""
 REASON_KIND_POPULAR: ReasonKind.ValueType  # 4
 """Many people bought the item lately."""
+REASON_KIND_NEXT: ReasonKind.ValueType  # 5
+"""People with a history like the causes had the item next."""
 Global___ReasonKind: _TypeAlias = ReasonKind  # noqa: Y015
 
 @_typing.final

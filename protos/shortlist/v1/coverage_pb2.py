@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from shortlist.v1 import context_pb2 as shortlist_dot_v1_dot_context__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bshortlist/v1/coverage.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ashortlist/v1/context.proto\"\xe2\x01\n\x08\x43overage\x12\x35\n\x0c\x64\x65gradations\x18\x01 \x03(\x0e\x32\x19.shortlist.v1.DegradationB\x04\xe2\x41\x01\x03\x12!\n\x13rerank_target_count\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cnothing_fits\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12+\n\x07signals\x18\x04 \x03(\x0e\x32\x14.shortlist.v1.SignalB\x04\xe2\x41\x01\x03\x12\x33\n\x0fmissing_signals\x18\x05 \x03(\x0e\x32\x14.shortlist.v1.SignalB\x04\xe2\x41\x01\x03*\xb0\x01\n\x0b\x44\x65gradation\x12\x1b\n\x17\x44\x45GRADATION_UNSPECIFIED\x10\x00\x12 \n\x1c\x44\x45GRADATION_RERANK_SHORTENED\x10\x01\x12\x1e\n\x1a\x44\x45GRADATION_RERANK_SKIPPED\x10\x02\x12\"\n\x1e\x44\x45GRADATION_RERANK_UNAVAILABLE\x10\x03\x12\x1e\n\x1a\x44\x45GRADATION_FACETS_SKIPPED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bshortlist/v1/coverage.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1ashortlist/v1/context.proto\"\xe2\x01\n\x08\x43overage\x12\x35\n\x0c\x64\x65gradations\x18\x01 \x03(\x0e\x32\x19.shortlist.v1.DegradationB\x04\xe2\x41\x01\x03\x12!\n\x13rerank_target_count\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1a\n\x0cnothing_fits\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12+\n\x07signals\x18\x04 \x03(\x0e\x32\x14.shortlist.v1.SignalB\x04\xe2\x41\x01\x03\x12\x33\n\x0fmissing_signals\x18\x05 \x03(\x0e\x32\x14.shortlist.v1.SignalB\x04\xe2\x41\x01\x03*\xce\x01\n\x0b\x44\x65gradation\x12\x1b\n\x17\x44\x45GRADATION_UNSPECIFIED\x10\x00\x12 \n\x1c\x44\x45GRADATION_RERANK_SHORTENED\x10\x01\x12\x1e\n\x1a\x44\x45GRADATION_RERANK_SKIPPED\x10\x02\x12\"\n\x1e\x44\x45GRADATION_RERANK_UNAVAILABLE\x10\x03\x12\x1e\n\x1a\x44\x45GRADATION_FACETS_SKIPPED\x10\x04\x12\x1c\n\x18\x44\x45GRADATION_USER_SKIPPED\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,7 +44,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COVERAGE'].fields_by_name['missing_signals']._loaded_options = None
   _globals['_COVERAGE'].fields_by_name['missing_signals']._serialized_options = b'\342A\001\003'
   _globals['_DEGRADATION']._serialized_start=336
-  _globals['_DEGRADATION']._serialized_end=512
+  _globals['_DEGRADATION']._serialized_end=542
   _globals['_COVERAGE']._serialized_start=107
   _globals['_COVERAGE']._serialized_end=333
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,10 @@ class _DegradationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degradati
     """Facets were requested but not counted, because the deadline or waiting calls left no time. The
     response has no facets.
     """
+    DEGRADATION_USER_SKIPPED: _Degradation.ValueType  # 5
+    """The user tower did not read the history of the person, because the deadline or waiting calls
+    left no time. The other channels read it.
+    """
 
 class Degradation(_Degradation, metaclass=_DegradationEnumTypeWrapper):
     """Work that was left out of an answer, and why. Later versions may add values, so a client must
@@ -69,6 +73,10 @@ order, whatever the deadline.
 DEGRADATION_FACETS_SKIPPED: Degradation.ValueType  # 4
 """Facets were requested but not counted, because the deadline or waiting calls left no time. The
 response has no facets.
+"""
+DEGRADATION_USER_SKIPPED: Degradation.ValueType  # 5
+"""The user tower did not read the history of the person, because the deadline or waiting calls
+left no time. The other channels read it.
 """
 Global___Degradation: _TypeAlias = Degradation  # noqa: Y015
 

@@ -104,6 +104,7 @@ class Event(_message.Message):
     PROPENSITY_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
     event_id: _builtins.str
     """The id of the event, such as a UUID: 1 to 64 characters. Recording an event again with the same
     id changes nothing, whatever its other fields are. INVALID_ARGUMENT if the id is empty or too
@@ -133,8 +134,8 @@ class Event(_message.Message):
     has the position 11.
     """
     request_id: _builtins.str
-    """The `x-request-id` of the call that returned the item: at most 128 characters; INVALID_ARGUMENT
-    if it is longer.
+    """The `request_id` of the response that contained the item (the `x-request-id` of its call): at
+    most 128 characters; INVALID_ARGUMENT if it is longer.
     """
     bundle_id: _builtins.str
     """The `bundle_id` of the response that contained the item: at most 128 characters;
@@ -147,7 +148,13 @@ class Event(_message.Message):
     price: _builtins.float
     """The price of one unit in currency units, from 0 to 10^12; INVALID_ARGUMENT otherwise."""
     quantity: _builtins.float
-    """The number of units, from -10^9 to 10^9; INVALID_ARGUMENT otherwise."""
+    """The number of units, from -10^9 to 10^9; INVALID_ARGUMENT otherwise. A purchase of a negative
+    number is recorded as a return.
+    """
+    promotion_id: _builtins.str
+    """The `promotion_id` of the result: at most 64 characters; INVALID_ARGUMENT if it is longer. Empty
+    if no promotion showed the item. The events that a promotion pays for reduce its budget.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When the event happened. INVALID_ARGUMENT if the time is absent, before 1970, or more than a
@@ -178,10 +185,11 @@ class Event(_message.Message):
         propensity: _builtins.float | None = ...,
         price: _builtins.float | None = ...,
         quantity: _builtins.float | None = ...,
+        promotion_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_propensity", b"_propensity", "_quantity", b"_quantity", "price", b"price", "propensity", b"propensity", "quantity", b"quantity", "time", b"time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_propensity", b"_propensity", "_quantity", b"_quantity", "bundle_id", b"bundle_id", "context", b"context", "event_id", b"event_id", "item_id", b"item_id", "position", b"position", "price", b"price", "propensity", b"propensity", "quantity", b"quantity", "query", b"query", "request_id", b"request_id", "session_id", b"session_id", "time", b"time", "type", b"type", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_price", b"_price", "_propensity", b"_propensity", "_quantity", b"_quantity", "bundle_id", b"bundle_id", "context", b"context", "event_id", b"event_id", "item_id", b"item_id", "position", b"position", "price", b"price", "promotion_id", b"promotion_id", "propensity", b"propensity", "quantity", b"quantity", "query", b"query", "request_id", b"request_id", "session_id", b"session_id", "time", b"time", "type", b"type", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__price: _TypeAlias = _typing.Literal["price"]  # noqa: Y015
     _WhichOneofArgType__price: _TypeAlias = _typing.Literal["_price", b"_price"]  # noqa: Y015

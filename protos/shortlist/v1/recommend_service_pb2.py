@@ -28,6 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from shortlist.v1 import channel_pb2 as shortlist_dot_v1_dot_channel__pb2
 from shortlist.v1 import context_pb2 as shortlist_dot_v1_dot_context__pb2
 from shortlist.v1 import coverage_pb2 as shortlist_dot_v1_dot_coverage__pb2
+from shortlist.v1 import exploration_pb2 as shortlist_dot_v1_dot_exploration__pb2
 from shortlist.v1 import facet_pb2 as shortlist_dot_v1_dot_facet__pb2
 from shortlist.v1 import filter_pb2 as shortlist_dot_v1_dot_filter__pb2
 from shortlist.v1 import item_pb2 as shortlist_dot_v1_dot_item__pb2
@@ -35,7 +36,7 @@ from shortlist.v1 import rules_pb2 as shortlist_dot_v1_dot_rules__pb2
 from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$shortlist/v1/recommend_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1ashortlist/v1/context.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x18shortlist/v1/rules.proto\x1a\x1fshortlist/v1/stage_report.proto\"\x98\x04\n\x10RecommendRequest\x12,\n\x07surface\x18\x01 \x01(\x0e\x32\x15.shortlist.v1.SurfaceB\x04\xe2\x41\x01\x01\x12*\n\x06person\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x15.shortlist.v1.ContextB\x04\xe2\x41\x01\x01\x12\x16\n\x08item_ids\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\x12\x62ought_within_days\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10seen_within_days\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x8d\x02\n\x0eRecommendation\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12+\n\x07reasons\x18\x05 \x03(\x0b\x32\x14.shortlist.v1.ReasonB\x04\xe2\x41\x01\x03\x12\x31\n\x0brecalled_by\x18\x06 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12\x33\n\x0b\x61\x64justments\x18\x07 \x03(\x0b\x32\x18.shortlist.v1.AdjustmentB\x04\xe2\x41\x01\x03\"\xc1\x02\n\x11RecommendResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RecommendationB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x05 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\xce\x03\n#RecommendServiceSimilarItemsRequest\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x06person\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\x12\x62ought_within_days\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10seen_within_days\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xd4\x02\n$RecommendServiceSimilarItemsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RecommendationB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x05 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\xc5\x03\n\x19\x43omplementaryItemsRequest\x12\x16\n\x08item_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12*\n\x06person\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\x12\x62ought_within_days\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10seen_within_days\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xca\x02\n\x1a\x43omplementaryItemsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RecommendationB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x05 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"?\n\x11GetProfileRequest\x12*\n\x06person\x18\x01 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x02\"\xc3\x03\n\x12GetProfileResponse\x12.\n\x06\x62rands\x18\x01 \x03(\x0b\x32\x18.shortlist.v1.PreferenceB\x04\xe2\x41\x01\x03\x12\x32\n\ncategories\x18\x02 \x03(\x0b\x32\x18.shortlist.v1.PreferenceB\x04\xe2\x41\x01\x03\x12\x31\n\nprice_band\x18\x03 \x01(\x0b\x32\x17.shortlist.v1.PriceBandB\x04\xe2\x41\x01\x03\x12\x39\n\x0flast_event_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12-\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x17.shortlist.v1.PastEventB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x65vent_count\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\topted_out\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\t \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\x88\x01\n\x13GetQuestionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x15.shortlist.v1.ContextB\x04\xe2\x41\x01\x01\"\xc1\x01\n\x14GetQuestionsResponse\x12/\n\tquestions\x18\x01 \x03(\x0b\x32\x16.shortlist.v1.QuestionB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"M\n\x08Question\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x19\n\x0binformation\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\"6\n\nPreference\x12\x13\n\x05value\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05share\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\"2\n\tPriceBand\x12\x11\n\x03low\x18\x01 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04high\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\"*\n\x11\x44\x65leteUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x96\x01\n\x12\x44\x65leteUserResponse\x12!\n\x13\x64\x65leted_event_count\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12#\n\x15\x64\x65leted_session_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12 \n\x12scanned_byte_count\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\"B\n\x10SetOptOutRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\topted_out\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"+\n\x11SetOptOutResponse\x12\x16\n\x08sequence\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\"E\n\x12JoinSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"-\n\x13JoinSessionResponse\x12\x16\n\x08sequence\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03*]\n\x07Surface\x12\x17\n\x13SURFACE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSURFACE_HOME\x10\x01\x12\x13\n\x0fSURFACE_PRODUCT\x10\x02\x12\x12\n\x0eSURFACE_BASKET\x10\x03\x32\xdb\x05\n\x10RecommendService\x12L\n\tRecommend\x12\x1e.shortlist.v1.RecommendRequest\x1a\x1f.shortlist.v1.RecommendResponse\x12u\n\x0cSimilarItems\x12\x31.shortlist.v1.RecommendServiceSimilarItemsRequest\x1a\x32.shortlist.v1.RecommendServiceSimilarItemsResponse\x12g\n\x12\x43omplementaryItems\x12\'.shortlist.v1.ComplementaryItemsRequest\x1a(.shortlist.v1.ComplementaryItemsResponse\x12O\n\nGetProfile\x12\x1f.shortlist.v1.GetProfileRequest\x1a .shortlist.v1.GetProfileResponse\x12U\n\x0cGetQuestions\x12!.shortlist.v1.GetQuestionsRequest\x1a\".shortlist.v1.GetQuestionsResponse\x12O\n\nDeleteUser\x12\x1f.shortlist.v1.DeleteUserRequest\x1a .shortlist.v1.DeleteUserResponse\x12L\n\tSetOptOut\x12\x1e.shortlist.v1.SetOptOutRequest\x1a\x1f.shortlist.v1.SetOptOutResponse\x12R\n\x0bJoinSession\x12 .shortlist.v1.JoinSessionRequest\x1a!.shortlist.v1.JoinSessionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$shortlist/v1/recommend_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1ashortlist/v1/context.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x1eshortlist/v1/exploration.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x18shortlist/v1/rules.proto\x1a\x1fshortlist/v1/stage_report.proto\"\xce\x04\n\x10RecommendRequest\x12,\n\x07surface\x18\x01 \x01(\x0e\x32\x15.shortlist.v1.SurfaceB\x04\xe2\x41\x01\x01\x12*\n\x06person\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x15.shortlist.v1.ContextB\x04\xe2\x41\x01\x01\x12\x16\n\x08item_ids\x18\x04 \x03(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\x12\x62ought_within_days\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10seen_within_days\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x34\n\x0b\x65xploration\x18\x15 \x01(\x0b\x32\x19.shortlist.v1.ExplorationB\x04\xe2\x41\x01\x01\"\xf0\x02\n\x0eRecommendation\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12+\n\x07reasons\x18\x05 \x03(\x0b\x32\x14.shortlist.v1.ReasonB\x04\xe2\x41\x01\x03\x12\x31\n\x0brecalled_by\x18\x06 \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12\x33\n\x0b\x61\x64justments\x18\x07 \x03(\x0b\x32\x18.shortlist.v1.AdjustmentB\x04\xe2\x41\x01\x03\x12\x17\n\texploring\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1d\n\npropensity\x18\t \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12\x1a\n\x0cpromotion_id\x18\n \x01(\tB\x04\xe2\x41\x01\x03\x42\r\n\x0b_propensity\"\xdb\x02\n\x11RecommendResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RecommendationB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x05 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\xce\x03\n#RecommendServiceSimilarItemsRequest\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12*\n\x06person\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\x12\x62ought_within_days\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10seen_within_days\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xee\x02\n$RecommendServiceSimilarItemsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RecommendationB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x05 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\xc5\x03\n\x19\x43omplementaryItemsRequest\x12\x16\n\x08item_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12*\n\x06person\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x07 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x08 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\n \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x0b \x01(\x08\x42\x04\xe2\x41\x01\x01\x12 \n\x12\x62ought_within_days\x18\x0c \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10seen_within_days\x18\r \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\xe4\x02\n\x1a\x43omplementaryItemsResponse\x12\x33\n\x07results\x18\x01 \x03(\x0b\x32\x1c.shortlist.v1.RecommendationB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12-\n\x05rules\x18\x04 \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x05 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"?\n\x11GetProfileRequest\x12*\n\x06person\x18\x01 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x02\"\xc3\x03\n\x12GetProfileResponse\x12.\n\x06\x62rands\x18\x01 \x03(\x0b\x32\x18.shortlist.v1.PreferenceB\x04\xe2\x41\x01\x03\x12\x32\n\ncategories\x18\x02 \x03(\x0b\x32\x18.shortlist.v1.PreferenceB\x04\xe2\x41\x01\x03\x12\x31\n\nprice_band\x18\x03 \x01(\x0b\x32\x17.shortlist.v1.PriceBandB\x04\xe2\x41\x01\x03\x12\x39\n\x0flast_event_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12-\n\x06\x65vents\x18\x05 \x03(\x0b\x32\x17.shortlist.v1.PastEventB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x65vent_count\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\topted_out\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\t \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"\x88\x01\n\x13GetQuestionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12*\n\x06\x66ilter\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12,\n\x07\x63ontext\x18\x03 \x01(\x0b\x32\x15.shortlist.v1.ContextB\x04\xe2\x41\x01\x01\"\xc1\x01\n\x14GetQuestionsResponse\x12/\n\tquestions\x18\x01 \x03(\x0b\x32\x16.shortlist.v1.QuestionB\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\"M\n\x08Question\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x19\n\x0binformation\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\"6\n\nPreference\x12\x13\n\x05value\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05share\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\"2\n\tPriceBand\x12\x11\n\x03low\x18\x01 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x12\n\x04high\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03\"*\n\x11\x44\x65leteUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x96\x01\n\x12\x44\x65leteUserResponse\x12!\n\x13\x64\x65leted_event_count\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x16\n\x08sequence\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x03\x12#\n\x15\x64\x65leted_session_count\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12 \n\x12scanned_byte_count\x18\x04 \x01(\x03\x42\x04\xe2\x41\x01\x03\"B\n\x10SetOptOutRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\topted_out\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"+\n\x11SetOptOutResponse\x12\x16\n\x08sequence\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03\"E\n\x12JoinSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07user_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"-\n\x13JoinSessionResponse\x12\x16\n\x08sequence\x18\x01 \x01(\x03\x42\x04\xe2\x41\x01\x03*]\n\x07Surface\x12\x17\n\x13SURFACE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSURFACE_HOME\x10\x01\x12\x13\n\x0fSURFACE_PRODUCT\x10\x02\x12\x12\n\x0eSURFACE_BASKET\x10\x03\x32\xdb\x05\n\x10RecommendService\x12L\n\tRecommend\x12\x1e.shortlist.v1.RecommendRequest\x1a\x1f.shortlist.v1.RecommendResponse\x12u\n\x0cSimilarItems\x12\x31.shortlist.v1.RecommendServiceSimilarItemsRequest\x1a\x32.shortlist.v1.RecommendServiceSimilarItemsResponse\x12g\n\x12\x43omplementaryItems\x12\'.shortlist.v1.ComplementaryItemsRequest\x1a(.shortlist.v1.ComplementaryItemsResponse\x12O\n\nGetProfile\x12\x1f.shortlist.v1.GetProfileRequest\x1a .shortlist.v1.GetProfileResponse\x12U\n\x0cGetQuestions\x12!.shortlist.v1.GetQuestionsRequest\x1a\".shortlist.v1.GetQuestionsResponse\x12O\n\nDeleteUser\x12\x1f.shortlist.v1.DeleteUserRequest\x1a .shortlist.v1.DeleteUserResponse\x12L\n\tSetOptOut\x12\x1e.shortlist.v1.SetOptOutRequest\x1a\x1f.shortlist.v1.SetOptOutResponse\x12R\n\x0bJoinSession\x12 .shortlist.v1.JoinSessionRequest\x1a!.shortlist.v1.JoinSessionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -70,6 +71,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDREQUEST'].fields_by_name['seen_within_days']._serialized_options = b'\342A\001\001'
   _globals['_RECOMMENDREQUEST'].fields_by_name['item_fields']._loaded_options = None
   _globals['_RECOMMENDREQUEST'].fields_by_name['item_fields']._serialized_options = b'\342A\001\001'
+  _globals['_RECOMMENDREQUEST'].fields_by_name['exploration']._loaded_options = None
+  _globals['_RECOMMENDREQUEST'].fields_by_name['exploration']._serialized_options = b'\342A\001\001'
   _globals['_RECOMMENDATION'].fields_by_name['item']._loaded_options = None
   _globals['_RECOMMENDATION'].fields_by_name['item']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDATION'].fields_by_name['item_id']._loaded_options = None
@@ -84,6 +87,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDATION'].fields_by_name['recalled_by']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDATION'].fields_by_name['adjustments']._loaded_options = None
   _globals['_RECOMMENDATION'].fields_by_name['adjustments']._serialized_options = b'\342A\001\003'
+  _globals['_RECOMMENDATION'].fields_by_name['exploring']._loaded_options = None
+  _globals['_RECOMMENDATION'].fields_by_name['exploring']._serialized_options = b'\342A\001\003'
+  _globals['_RECOMMENDATION'].fields_by_name['propensity']._loaded_options = None
+  _globals['_RECOMMENDATION'].fields_by_name['propensity']._serialized_options = b'\342A\001\003'
+  _globals['_RECOMMENDATION'].fields_by_name['promotion_id']._loaded_options = None
+  _globals['_RECOMMENDATION'].fields_by_name['promotion_id']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDRESPONSE'].fields_by_name['results']._loaded_options = None
   _globals['_RECOMMENDRESPONSE'].fields_by_name['results']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
@@ -96,6 +105,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDRESPONSE'].fields_by_name['stages']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDRESPONSE'].fields_by_name['bundle_id']._loaded_options = None
   _globals['_RECOMMENDRESPONSE'].fields_by_name['bundle_id']._serialized_options = b'\342A\001\003'
+  _globals['_RECOMMENDRESPONSE'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECOMMENDRESPONSE'].fields_by_name['request_id']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDRESPONSE'].fields_by_name['coverage']._loaded_options = None
   _globals['_RECOMMENDRESPONSE'].fields_by_name['coverage']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDSERVICESIMILARITEMSREQUEST'].fields_by_name['item_id']._loaded_options = None
@@ -134,6 +145,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE'].fields_by_name['stages']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE'].fields_by_name['bundle_id']._loaded_options = None
   _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE'].fields_by_name['bundle_id']._serialized_options = b'\342A\001\003'
+  _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE'].fields_by_name['request_id']._serialized_options = b'\342A\001\003'
   _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE'].fields_by_name['coverage']._loaded_options = None
   _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE'].fields_by_name['coverage']._serialized_options = b'\342A\001\003'
   _globals['_COMPLEMENTARYITEMSREQUEST'].fields_by_name['item_ids']._loaded_options = None
@@ -172,6 +185,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_COMPLEMENTARYITEMSRESPONSE'].fields_by_name['stages']._serialized_options = b'\342A\001\003'
   _globals['_COMPLEMENTARYITEMSRESPONSE'].fields_by_name['bundle_id']._loaded_options = None
   _globals['_COMPLEMENTARYITEMSRESPONSE'].fields_by_name['bundle_id']._serialized_options = b'\342A\001\003'
+  _globals['_COMPLEMENTARYITEMSRESPONSE'].fields_by_name['request_id']._loaded_options = None
+  _globals['_COMPLEMENTARYITEMSRESPONSE'].fields_by_name['request_id']._serialized_options = b'\342A\001\003'
   _globals['_COMPLEMENTARYITEMSRESPONSE'].fields_by_name['coverage']._loaded_options = None
   _globals['_COMPLEMENTARYITEMSRESPONSE'].fields_by_name['coverage']._serialized_options = b'\342A\001\003'
   _globals['_GETPROFILEREQUEST'].fields_by_name['person']._loaded_options = None
@@ -244,48 +259,48 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_JOINSESSIONREQUEST'].fields_by_name['user_id']._serialized_options = b'\342A\001\002'
   _globals['_JOINSESSIONRESPONSE'].fields_by_name['sequence']._loaded_options = None
   _globals['_JOINSESSIONRESPONSE'].fields_by_name['sequence']._serialized_options = b'\342A\001\003'
-  _globals['_SURFACE']._serialized_start=4577
-  _globals['_SURFACE']._serialized_end=4670
-  _globals['_RECOMMENDREQUEST']._serialized_start=377
-  _globals['_RECOMMENDREQUEST']._serialized_end=913
-  _globals['_RECOMMENDATION']._serialized_start=916
-  _globals['_RECOMMENDATION']._serialized_end=1185
-  _globals['_RECOMMENDRESPONSE']._serialized_start=1188
-  _globals['_RECOMMENDRESPONSE']._serialized_end=1509
-  _globals['_RECOMMENDSERVICESIMILARITEMSREQUEST']._serialized_start=1512
-  _globals['_RECOMMENDSERVICESIMILARITEMSREQUEST']._serialized_end=1974
-  _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE']._serialized_start=1977
-  _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE']._serialized_end=2317
-  _globals['_COMPLEMENTARYITEMSREQUEST']._serialized_start=2320
-  _globals['_COMPLEMENTARYITEMSREQUEST']._serialized_end=2773
-  _globals['_COMPLEMENTARYITEMSRESPONSE']._serialized_start=2776
-  _globals['_COMPLEMENTARYITEMSRESPONSE']._serialized_end=3106
-  _globals['_GETPROFILEREQUEST']._serialized_start=3108
-  _globals['_GETPROFILEREQUEST']._serialized_end=3171
-  _globals['_GETPROFILERESPONSE']._serialized_start=3174
-  _globals['_GETPROFILERESPONSE']._serialized_end=3625
-  _globals['_GETQUESTIONSREQUEST']._serialized_start=3628
-  _globals['_GETQUESTIONSREQUEST']._serialized_end=3764
-  _globals['_GETQUESTIONSRESPONSE']._serialized_start=3767
-  _globals['_GETQUESTIONSRESPONSE']._serialized_end=3960
-  _globals['_QUESTION']._serialized_start=3962
-  _globals['_QUESTION']._serialized_end=4039
-  _globals['_PREFERENCE']._serialized_start=4041
-  _globals['_PREFERENCE']._serialized_end=4095
-  _globals['_PRICEBAND']._serialized_start=4097
-  _globals['_PRICEBAND']._serialized_end=4147
-  _globals['_DELETEUSERREQUEST']._serialized_start=4149
-  _globals['_DELETEUSERREQUEST']._serialized_end=4191
-  _globals['_DELETEUSERRESPONSE']._serialized_start=4194
-  _globals['_DELETEUSERRESPONSE']._serialized_end=4344
-  _globals['_SETOPTOUTREQUEST']._serialized_start=4346
-  _globals['_SETOPTOUTREQUEST']._serialized_end=4412
-  _globals['_SETOPTOUTRESPONSE']._serialized_start=4414
-  _globals['_SETOPTOUTRESPONSE']._serialized_end=4457
-  _globals['_JOINSESSIONREQUEST']._serialized_start=4459
-  _globals['_JOINSESSIONREQUEST']._serialized_end=4528
-  _globals['_JOINSESSIONRESPONSE']._serialized_start=4530
-  _globals['_JOINSESSIONRESPONSE']._serialized_end=4575
-  _globals['_RECOMMENDSERVICE']._serialized_start=4673
-  _globals['_RECOMMENDSERVICE']._serialized_end=5404
+  _globals['_SURFACE']._serialized_start=4840
+  _globals['_SURFACE']._serialized_end=4933
+  _globals['_RECOMMENDREQUEST']._serialized_start=409
+  _globals['_RECOMMENDREQUEST']._serialized_end=999
+  _globals['_RECOMMENDATION']._serialized_start=1002
+  _globals['_RECOMMENDATION']._serialized_end=1370
+  _globals['_RECOMMENDRESPONSE']._serialized_start=1373
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1720
+  _globals['_RECOMMENDSERVICESIMILARITEMSREQUEST']._serialized_start=1723
+  _globals['_RECOMMENDSERVICESIMILARITEMSREQUEST']._serialized_end=2185
+  _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE']._serialized_start=2188
+  _globals['_RECOMMENDSERVICESIMILARITEMSRESPONSE']._serialized_end=2554
+  _globals['_COMPLEMENTARYITEMSREQUEST']._serialized_start=2557
+  _globals['_COMPLEMENTARYITEMSREQUEST']._serialized_end=3010
+  _globals['_COMPLEMENTARYITEMSRESPONSE']._serialized_start=3013
+  _globals['_COMPLEMENTARYITEMSRESPONSE']._serialized_end=3369
+  _globals['_GETPROFILEREQUEST']._serialized_start=3371
+  _globals['_GETPROFILEREQUEST']._serialized_end=3434
+  _globals['_GETPROFILERESPONSE']._serialized_start=3437
+  _globals['_GETPROFILERESPONSE']._serialized_end=3888
+  _globals['_GETQUESTIONSREQUEST']._serialized_start=3891
+  _globals['_GETQUESTIONSREQUEST']._serialized_end=4027
+  _globals['_GETQUESTIONSRESPONSE']._serialized_start=4030
+  _globals['_GETQUESTIONSRESPONSE']._serialized_end=4223
+  _globals['_QUESTION']._serialized_start=4225
+  _globals['_QUESTION']._serialized_end=4302
+  _globals['_PREFERENCE']._serialized_start=4304
+  _globals['_PREFERENCE']._serialized_end=4358
+  _globals['_PRICEBAND']._serialized_start=4360
+  _globals['_PRICEBAND']._serialized_end=4410
+  _globals['_DELETEUSERREQUEST']._serialized_start=4412
+  _globals['_DELETEUSERREQUEST']._serialized_end=4454
+  _globals['_DELETEUSERRESPONSE']._serialized_start=4457
+  _globals['_DELETEUSERRESPONSE']._serialized_end=4607
+  _globals['_SETOPTOUTREQUEST']._serialized_start=4609
+  _globals['_SETOPTOUTREQUEST']._serialized_end=4675
+  _globals['_SETOPTOUTRESPONSE']._serialized_start=4677
+  _globals['_SETOPTOUTRESPONSE']._serialized_end=4720
+  _globals['_JOINSESSIONREQUEST']._serialized_start=4722
+  _globals['_JOINSESSIONREQUEST']._serialized_end=4791
+  _globals['_JOINSESSIONRESPONSE']._serialized_start=4793
+  _globals['_JOINSESSIONRESPONSE']._serialized_end=4838
+  _globals['_RECOMMENDSERVICE']._serialized_start=4936
+  _globals['_RECOMMENDSERVICE']._serialized_end=5667
 # @@protoc_insertion_point(module_scope)

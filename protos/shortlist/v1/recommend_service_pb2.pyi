@@ -13,6 +13,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from shortlist.v1 import channel_pb2 as _channel_pb2
 from shortlist.v1 import context_pb2 as _context_pb2
 from shortlist.v1 import coverage_pb2 as _coverage_pb2
+from shortlist.v1 import exploration_pb2 as _exploration_pb2
 from shortlist.v1 import facet_pb2 as _facet_pb2
 from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
@@ -77,6 +78,7 @@ class RecommendRequest(_message.Message):
     BOUGHT_WITHIN_DAYS_FIELD_NUMBER: _builtins.int
     SEEN_WITHIN_DAYS_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
+    EXPLORATION_FIELD_NUMBER: _builtins.int
     surface: Global___Surface.ValueType
     """Where the recommendations are shown. INVALID_ARGUMENT for an unknown value."""
     page_size: _builtins.int
@@ -93,11 +95,13 @@ class RecommendRequest(_message.Message):
     """Whether items that are out of stock stay where they rank, as in SearchRequest.ignore_stock."""
     bought_within_days: _builtins.int
     """Leave out the items that the person bought in so many days before the request: 0 to 3,650;
-    INVALID_ARGUMENT otherwise. 0, the default, leaves out none.
+    INVALID_ARGUMENT otherwise. 0, the default, leaves out none. By default, the server keeps the
+    last 500 purchases and returns of a person.
     """
     seen_within_days: _builtins.int
     """Leave out the items that the person viewed or clicked in so many days before the request: 0 to
-    3,650; INVALID_ARGUMENT otherwise. 0, the default, leaves out none.
+    3,650; INVALID_ARGUMENT otherwise. 0, the default, leaves out none. By default, the server keeps
+    the last 200 events of a person besides purchases and returns.
     """
     @_builtins.property
     def person(self) -> _context_pb2.Person:
@@ -132,6 +136,10 @@ class RecommendRequest(_message.Message):
     def item_fields(self) -> _field_mask_pb2.FieldMask:
         """The fields of each result's `item` to return, as in SearchRequest.item_fields."""
 
+    @_builtins.property
+    def exploration(self) -> _exploration_pb2.Exploration:
+        """Shows uncertain items at some positions of the list. Absent: no exploration."""
+
     def __init__(
         self,
         *,
@@ -149,10 +157,11 @@ class RecommendRequest(_message.Message):
         bought_within_days: _builtins.int = ...,
         seen_within_days: _builtins.int = ...,
         item_fields: _field_mask_pb2.FieldMask | None = ...,
+        exploration: _exploration_pb2.Exploration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "filter", b"filter", "item_fields", b"item_fields", "person", b"person", "rules", b"rules"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "exploration", b"exploration", "filter", b"filter", "item_fields", b"item_fields", "person", b"person", "rules", b"rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bought_within_days", b"bought_within_days", "context", b"context", "facets", b"facets", "filter", b"filter", "ignore_stock", b"ignore_stock", "item_fields", b"item_fields", "item_ids", b"item_ids", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "rules", b"rules", "seen_within_days", b"seen_within_days", "surface", b"surface"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bought_within_days", b"bought_within_days", "context", b"context", "exploration", b"exploration", "facets", b"facets", "filter", b"filter", "ignore_stock", b"ignore_stock", "item_fields", b"item_fields", "item_ids", b"item_ids", "max_per_group", b"max_per_group", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "rules", b"rules", "seen_within_days", b"seen_within_days", "surface", b"surface"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -171,6 +180,9 @@ class Recommendation(_message.Message):
     REASONS_FIELD_NUMBER: _builtins.int
     RECALLED_BY_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    EXPLORING_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     rank: _builtins.int
@@ -179,13 +191,22 @@ class Recommendation(_message.Message):
     """The score that orders the results; comparable within one answer only. Pins, `rules.diversity`
     and the rule of stock move results away from the order of their scores.
     """
+    exploring: _builtins.bool
+    """Whether exploration drew the item for its position."""
+    propensity: _builtins.float
+    """The probability that exploration shows the item at its position, see Exploration. Absent
+    without exploration.
+    """
+    promotion_id: _builtins.str
+    """The id of the promotion that moved the result up, as in SearchResult.promotion_id."""
     @_builtins.property
     def item(self) -> _item_pb2.Item:
         """The item as it is served: every field, or the fields that `item_fields` names."""
 
     @_builtins.property
     def reasons(self) -> _containers.RepeatedCompositeFieldContainer[_context_pb2.Reason]:
-        """Why the item was recommended, the strongest reason first. Empty for a pinned item that no
+        """Why the item was recommended, the strongest reason first. Empty for an item that only its
+        number of ratings recommends, for one without events and ratings, and for a pinned item that no
         channel scores.
         """
 
@@ -207,12 +228,17 @@ class Recommendation(_message.Message):
         reasons: _abc.Iterable[_context_pb2.Reason] | None = ...,
         recalled_by: _abc.Iterable[_channel_pb2.Recalled] | None = ...,
         adjustments: _abc.Iterable[_rules_pb2.Adjustment] | None = ...,
+        exploring: _builtins.bool = ...,
+        propensity: _builtins.float | None = ...,
+        promotion_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_propensity", b"_propensity", "item", b"item", "propensity", b"propensity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "item", b"item", "item_id", b"item_id", "rank", b"rank", "reasons", b"reasons", "recalled_by", b"recalled_by", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_propensity", b"_propensity", "adjustments", b"adjustments", "exploring", b"exploring", "item", b"item", "item_id", b"item_id", "promotion_id", b"promotion_id", "propensity", b"propensity", "rank", b"rank", "reasons", b"reasons", "recalled_by", b"recalled_by", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__propensity: _TypeAlias = _typing.Literal["propensity"]  # noqa: Y015
+    _WhichOneofArgType__propensity: _TypeAlias = _typing.Literal["_propensity", b"_propensity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__propensity) -> _WhichOneofReturnType__propensity | None: ...
 
 Global___Recommendation: _TypeAlias = Recommendation  # noqa: Y015
 
@@ -228,11 +254,14 @@ class RecommendResponse(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The `page_token` of the next page. Empty on the last page."""
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
+    request_id: _builtins.str
+    """The `x-request-id` of the call, as in SearchResponse.request_id."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
         """The results of this page, best first."""
@@ -262,11 +291,12 @@ class RecommendResponse(_message.Message):
         rules: _abc.Iterable[_rules_pb2.RuleReport] | None = ...,
         stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
         bundle_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
         coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "next_page_token", b"next_page_token", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "next_page_token", b"next_page_token", "request_id", b"request_id", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -362,11 +392,14 @@ class RecommendServiceSimilarItemsResponse(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The `page_token` of the next page. Empty on the last page."""
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
+    request_id: _builtins.str
+    """The `x-request-id` of the call, as in SearchResponse.request_id."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
         """The results of this page, the most similar first."""
@@ -396,11 +429,12 @@ class RecommendServiceSimilarItemsResponse(_message.Message):
         rules: _abc.Iterable[_rules_pb2.RuleReport] | None = ...,
         stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
         bundle_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
         coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "next_page_token", b"next_page_token", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "next_page_token", b"next_page_token", "request_id", b"request_id", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -498,11 +532,14 @@ class ComplementaryItemsResponse(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     STAGES_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The `page_token` of the next page. Empty on the last page."""
     bundle_id: _builtins.str
     """The id of the bundle that answered."""
+    request_id: _builtins.str
+    """The `x-request-id` of the call, as in SearchResponse.request_id."""
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___Recommendation]:
         """The results of this page, best first. Empty if nobody bought another item together with the
@@ -534,11 +571,12 @@ class ComplementaryItemsResponse(_message.Message):
         rules: _abc.Iterable[_rules_pb2.RuleReport] | None = ...,
         stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
         bundle_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
         coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "next_page_token", b"next_page_token", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "next_page_token", b"next_page_token", "request_id", b"request_id", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

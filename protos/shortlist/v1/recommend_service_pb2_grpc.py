@@ -114,8 +114,8 @@ class RecommendServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def SimilarItems(self, request, context):
-        """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-        returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+        """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+        vectors alone; this method also has rules, facets, pages and reasons.
 
         Errors: those of Recommend.
         """

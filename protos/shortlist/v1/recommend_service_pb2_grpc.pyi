@@ -52,8 +52,8 @@ class RecommendServiceStub:
     the `item_ids`.
     """
     SimilarItems: _grpc.UnaryUnaryMultiCallable[_recommend_service_pb2.RecommendServiceSimilarItemsRequest, _recommend_service_pb2.RecommendServiceSimilarItemsResponse]
-    """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-    returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+    """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+    vectors alone; this method also has rules, facets, pages and reasons.
 
     Errors: those of Recommend.
     """
@@ -124,8 +124,8 @@ class RecommendServiceAsyncStub(RecommendServiceStub):
     the `item_ids`.
     """
     SimilarItems: _aio.UnaryUnaryMultiCallable[_recommend_service_pb2.RecommendServiceSimilarItemsRequest, _recommend_service_pb2.RecommendServiceSimilarItemsResponse]  # type: ignore[assignment]
-    """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-    returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+    """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+    vectors alone; this method also has rules, facets, pages and reasons.
 
     Errors: those of Recommend.
     """
@@ -205,8 +205,8 @@ class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _recommend_service_pb2.RecommendServiceSimilarItemsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_recommend_service_pb2.RecommendServiceSimilarItemsResponse, _abc.Awaitable[_recommend_service_pb2.RecommendServiceSimilarItemsResponse]]:
-        """Returns substitutes of an item: the items that are most like it. RetrievalService.SimilarItems
-        returns the nearest vectors alone; this method also has rules, facets, pages and reasons.
+        """Returns the items that are most like an item. RetrievalService.SimilarItems returns the nearest
+        vectors alone; this method also has rules, facets, pages and reasons.
 
         Errors: those of Recommend.
         """

@@ -23,10 +23,11 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from shortlist.v1 import event_pb2 as shortlist_dot_v1_dot_event__pb2
 from shortlist.v1 import filter_pb2 as shortlist_dot_v1_dot_filter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shortlist/v1/rules.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19shortlist/v1/filter.proto\"\xe8\x01\n\x05Rules\x12\x1f\n\x11\x65xcluded_item_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12,\n\x08\x65xcluded\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x62oosts\x18\x03 \x03(\x0b\x32\x13.shortlist.v1.BoostB\x04\xe2\x41\x01\x01\x12\x17\n\tdiversity\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12%\n\x04\x63\x61ps\x18\x05 \x03(\x0b\x32\x11.shortlist.v1.CapB\x04\xe2\x41\x01\x01\x12%\n\x04pins\x18\x06 \x03(\x0b\x32\x11.shortlist.v1.PinB\x04\xe2\x41\x01\x01\"K\n\x05\x42oost\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x02\x12\x16\n\x08strength\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x02\"S\n\x03\x43\x61p\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bmax_results\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x1c\n\x0e\x63\x61tegory_level\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"4\n\x03Pin\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08position\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\"\xcc\x01\n\nAdjustment\x12\x12\n\x04rule\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0cscore_change\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x12(\n\x04move\x18\x03 \x01(\x0b\x32\x12.shortlist.v1.MoveB\x04\xe2\x41\x01\x03H\x00\x12\x1f\n\x0fpinned_position\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x12\x1c\n\x0cout_of_stock\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03H\x00\x12\x19\n\x0b\x63uration_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x42\x08\n\x06\x65\x66\x66\x65\x63t\">\n\x04Move\x12\x1b\n\rfrom_position\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x19\n\x0bto_position\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x8e\x01\n\nRuleReport\x12\x12\n\x04rule\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x61\x66\x66\x65\x63ted_count\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x33\n\x0bpin_problem\x18\x03 \x01(\x0e\x32\x18.shortlist.v1.PinProblemB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x63uration_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03*\x99\x01\n\nPinProblem\x12\x1b\n\x17PIN_PROBLEM_UNSPECIFIED\x10\x00\x12\x1c\n\x18PIN_PROBLEM_UNKNOWN_ITEM\x10\x01\x12\x1c\n\x18PIN_PROBLEM_FILTERED_OUT\x10\x02\x12\x18\n\x14PIN_PROBLEM_EXCLUDED\x10\x03\x12\x18\n\x14PIN_PROBLEM_REPLACED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18shortlist/v1/rules.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x18shortlist/v1/event.proto\x1a\x19shortlist/v1/filter.proto\"\xb9\x02\n\x05Rules\x12\x1f\n\x11\x65xcluded_item_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x01\x12,\n\x08\x65xcluded\x18\x02 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x62oosts\x18\x03 \x03(\x0b\x32\x13.shortlist.v1.BoostB\x04\xe2\x41\x01\x01\x12\x17\n\tdiversity\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12%\n\x04\x63\x61ps\x18\x05 \x03(\x0b\x32\x11.shortlist.v1.CapB\x04\xe2\x41\x01\x01\x12%\n\x04pins\x18\x06 \x03(\x0b\x32\x11.shortlist.v1.PinB\x04\xe2\x41\x01\x01\x12\x31\n\npromotions\x18\x07 \x03(\x0b\x32\x17.shortlist.v1.PromotionB\x04\xe2\x41\x01\x01\x12\x1c\n\x0epromoted_share\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x01\"\xd3\x01\n\tPromotion\x12\x1a\n\x0cpromotion_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08item_ids\x18\x02 \x03(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0c\x64\x61ily_budget\x18\x03 \x01(\x01\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04\x63ost\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x01\x12.\n\x07\x63harged\x18\x05 \x01(\x0e\x32\x17.shortlist.v1.EventTypeB\x04\xe2\x41\x01\x01\x12 \n\rmin_relevance\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x10\n\x0e_min_relevance\"K\n\x05\x42oost\x12*\n\x06\x66ilter\x18\x01 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x02\x12\x16\n\x08strength\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x02\"S\n\x03\x43\x61p\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bmax_results\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\x12\x1c\n\x0e\x63\x61tegory_level\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\"4\n\x03Pin\x12\x15\n\x07item_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08position\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02\"\xef\x01\n\nAdjustment\x12\x12\n\x04rule\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0cscore_change\x18\x02 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x12(\n\x04move\x18\x03 \x01(\x0b\x32\x12.shortlist.v1.MoveB\x04\xe2\x41\x01\x03H\x00\x12\x1f\n\x0fpinned_position\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x12\x1c\n\x0cout_of_stock\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x03H\x00\x12!\n\x11promoted_position\x18\x07 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x12\x19\n\x0b\x63uration_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x42\x08\n\x06\x65\x66\x66\x65\x63t\">\n\x04Move\x12\x1b\n\rfrom_position\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x19\n\x0bto_position\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x8e\x01\n\nRuleReport\x12\x12\n\x04rule\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x61\x66\x66\x65\x63ted_count\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x33\n\x0bpin_problem\x18\x03 \x01(\x0e\x32\x18.shortlist.v1.PinProblemB\x04\xe2\x41\x01\x03\x12\x19\n\x0b\x63uration_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03*\x99\x01\n\nPinProblem\x12\x1b\n\x17PIN_PROBLEM_UNSPECIFIED\x10\x00\x12\x1c\n\x18PIN_PROBLEM_UNKNOWN_ITEM\x10\x01\x12\x1c\n\x18PIN_PROBLEM_FILTERED_OUT\x10\x02\x12\x18\n\x14PIN_PROBLEM_EXCLUDED\x10\x03\x12\x18\n\x14PIN_PROBLEM_REPLACED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -45,6 +46,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RULES'].fields_by_name['caps']._serialized_options = b'\342A\001\001'
   _globals['_RULES'].fields_by_name['pins']._loaded_options = None
   _globals['_RULES'].fields_by_name['pins']._serialized_options = b'\342A\001\001'
+  _globals['_RULES'].fields_by_name['promotions']._loaded_options = None
+  _globals['_RULES'].fields_by_name['promotions']._serialized_options = b'\342A\001\001'
+  _globals['_RULES'].fields_by_name['promoted_share']._loaded_options = None
+  _globals['_RULES'].fields_by_name['promoted_share']._serialized_options = b'\342A\001\001'
+  _globals['_PROMOTION'].fields_by_name['promotion_id']._loaded_options = None
+  _globals['_PROMOTION'].fields_by_name['promotion_id']._serialized_options = b'\342A\001\002'
+  _globals['_PROMOTION'].fields_by_name['item_ids']._loaded_options = None
+  _globals['_PROMOTION'].fields_by_name['item_ids']._serialized_options = b'\342A\001\002'
+  _globals['_PROMOTION'].fields_by_name['daily_budget']._loaded_options = None
+  _globals['_PROMOTION'].fields_by_name['daily_budget']._serialized_options = b'\342A\001\002'
+  _globals['_PROMOTION'].fields_by_name['cost']._loaded_options = None
+  _globals['_PROMOTION'].fields_by_name['cost']._serialized_options = b'\342A\001\001'
+  _globals['_PROMOTION'].fields_by_name['charged']._loaded_options = None
+  _globals['_PROMOTION'].fields_by_name['charged']._serialized_options = b'\342A\001\001'
+  _globals['_PROMOTION'].fields_by_name['min_relevance']._loaded_options = None
+  _globals['_PROMOTION'].fields_by_name['min_relevance']._serialized_options = b'\342A\001\001'
   _globals['_BOOST'].fields_by_name['filter']._loaded_options = None
   _globals['_BOOST'].fields_by_name['filter']._serialized_options = b'\342A\001\002'
   _globals['_BOOST'].fields_by_name['strength']._loaded_options = None
@@ -69,6 +86,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ADJUSTMENT'].fields_by_name['pinned_position']._serialized_options = b'\342A\001\003'
   _globals['_ADJUSTMENT'].fields_by_name['out_of_stock']._loaded_options = None
   _globals['_ADJUSTMENT'].fields_by_name['out_of_stock']._serialized_options = b'\342A\001\003'
+  _globals['_ADJUSTMENT'].fields_by_name['promoted_position']._loaded_options = None
+  _globals['_ADJUSTMENT'].fields_by_name['promoted_position']._serialized_options = b'\342A\001\003'
   _globals['_ADJUSTMENT'].fields_by_name['curation_id']._loaded_options = None
   _globals['_ADJUSTMENT'].fields_by_name['curation_id']._serialized_options = b'\342A\001\003'
   _globals['_MOVE'].fields_by_name['from_position']._loaded_options = None
@@ -83,20 +102,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RULEREPORT'].fields_by_name['pin_problem']._serialized_options = b'\342A\001\003'
   _globals['_RULEREPORT'].fields_by_name['curation_id']._loaded_options = None
   _globals['_RULEREPORT'].fields_by_name['curation_id']._serialized_options = b'\342A\001\003'
-  _globals['_PINPROBLEM']._serialized_start=970
-  _globals['_PINPROBLEM']._serialized_end=1123
-  _globals['_RULES']._serialized_start=103
-  _globals['_RULES']._serialized_end=335
-  _globals['_BOOST']._serialized_start=337
-  _globals['_BOOST']._serialized_end=412
-  _globals['_CAP']._serialized_start=414
-  _globals['_CAP']._serialized_end=497
-  _globals['_PIN']._serialized_start=499
-  _globals['_PIN']._serialized_end=551
-  _globals['_ADJUSTMENT']._serialized_start=554
-  _globals['_ADJUSTMENT']._serialized_end=758
-  _globals['_MOVE']._serialized_start=760
-  _globals['_MOVE']._serialized_end=822
-  _globals['_RULEREPORT']._serialized_start=825
-  _globals['_RULEREPORT']._serialized_end=967
+  _globals['_PINPROBLEM']._serialized_start=1326
+  _globals['_PINPROBLEM']._serialized_end=1479
+  _globals['_RULES']._serialized_start=129
+  _globals['_RULES']._serialized_end=442
+  _globals['_PROMOTION']._serialized_start=445
+  _globals['_PROMOTION']._serialized_end=656
+  _globals['_BOOST']._serialized_start=658
+  _globals['_BOOST']._serialized_end=733
+  _globals['_CAP']._serialized_start=735
+  _globals['_CAP']._serialized_end=818
+  _globals['_PIN']._serialized_start=820
+  _globals['_PIN']._serialized_end=872
+  _globals['_ADJUSTMENT']._serialized_start=875
+  _globals['_ADJUSTMENT']._serialized_end=1114
+  _globals['_MOVE']._serialized_start=1116
+  _globals['_MOVE']._serialized_end=1178
+  _globals['_RULEREPORT']._serialized_start=1181
+  _globals['_RULEREPORT']._serialized_end=1323
 # @@protoc_insertion_point(module_scope)

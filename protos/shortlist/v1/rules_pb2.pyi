@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from shortlist.v1 import event_pb2 as _event_pb2
 from shortlist.v1 import filter_pb2 as _filter_pb2
 import builtins as _builtins
 import sys
@@ -65,9 +66,10 @@ class Rules(_message.Message):
        unless the request sets `ignore_stock`. This step runs without Rules, too.
     6. Caps leave out items, from the top of the list down.
     7. Pins take the positions that they name; all other items fill the other positions, in order.
+    8. Promotions move items up.
 
     With `order_by`, the list is sorted before step 3. Boosts then change scores but not the order,
-    and steps 4 and 5 are left out.
+    and steps 4, 5 and 8 are left out.
 
     The page is then cut from this list. All pages of a search are parts of one list, so no item is
     on two pages unless the catalogue changes in between. A page is full if the catalogue has enough
@@ -77,8 +79,8 @@ class Rules(_message.Message):
     add to and that diversity weighs is then the natural logarithm of 1 + `rating_count`.
 
     If a curation has rules for the query (see CurationService), they apply together with the rules of
-    the request: all exclusions, boosts and caps apply; diversity is that of the request, or of the
-    curation if the request sets none; and a pin of the curation is left out if a pin of the request
+    the request: all exclusions, boosts, caps and promotions apply; diversity and the share of
+    promotions are those of the request, or of the curation if the request sets none; and a pin of the curation is left out if a pin of the request
     has the same item or position.
 
     Errors are INVALID_ARGUMENT with the reason INVALID_FIELD and name the position, such as
@@ -93,6 +95,8 @@ class Rules(_message.Message):
     DIVERSITY_FIELD_NUMBER: _builtins.int
     CAPS_FIELD_NUMBER: _builtins.int
     PINS_FIELD_NUMBER: _builtins.int
+    PROMOTIONS_FIELD_NUMBER: _builtins.int
+    PROMOTED_SHARE_FIELD_NUMBER: _builtins.int
     diversity: _builtins.float
     """How different each result should be from the results above it: from 0, the default, which keeps
     the order, to 1, which ignores the scores. INVALID_ARGUMENT outside this range.
@@ -102,6 +106,10 @@ class Rules(_message.Message):
     relevance - diversity * (the largest cosine between its vector and the vector of an item above
     it). The relevance is the score scaled to [0, 1] by the smallest and the largest score. The
     best item stays first. Pinned items take no part.
+    """
+    promoted_share: _builtins.float
+    """The largest share of the positions that promotions have: from 0 to 0.5, INVALID_ARGUMENT
+    otherwise. 0 means 0.2.
     """
     @_builtins.property
     def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -132,6 +140,10 @@ class Rules(_message.Message):
         INVALID_ARGUMENT otherwise.
         """
 
+    @_builtins.property
+    def promotions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Promotion]:
+        """Items that are shown higher for money: at most 20; INVALID_ARGUMENT otherwise."""
+
     def __init__(
         self,
         *,
@@ -141,14 +153,84 @@ class Rules(_message.Message):
         diversity: _builtins.float = ...,
         caps: _abc.Iterable[Global___Cap] | None = ...,
         pins: _abc.Iterable[Global___Pin] | None = ...,
+        promotions: _abc.Iterable[Global___Promotion] | None = ...,
+        promoted_share: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["excluded", b"excluded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["boosts", b"boosts", "caps", b"caps", "diversity", b"diversity", "excluded", b"excluded", "excluded_item_ids", b"excluded_item_ids", "pins", b"pins"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["boosts", b"boosts", "caps", b"caps", "diversity", b"diversity", "excluded", b"excluded", "excluded_item_ids", b"excluded_item_ids", "pins", b"pins", "promoted_share", b"promoted_share", "promotions", b"promotions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Rules: _TypeAlias = Rules  # noqa: Y015
+
+@_typing.final
+class Promotion(_message.Message):
+    """Shows items higher than they rank, until the budget of the day is spent. The list is divided into
+    blocks of 1 / `promoted_share` positions, rounded up. The first position of each block without a
+    pin shows the most relevant item of all active promotions that ranks below this position. Results
+    that rank there anyway are not promoted and cost nothing.
+
+    A promotion shows only recalled items that reach `min_relevance`, pass the filter, are not
+    excluded, and that no cap leaves out. Items that are out of stock are not promoted, unless the
+    request sets `ignore_stock`.
+
+    The server counts what a promotion has spent from recorded events whose `promotion_id` names it
+    (FeedbackService). A promotion is active while it has spent less than planned: the budget, times
+    the share of the day's traffic that is usually over at this time. A server without a log of
+    events promotes nothing. All pages of a list have the promotions that were active for the first.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    DAILY_BUDGET_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    CHARGED_FIELD_NUMBER: _builtins.int
+    MIN_RELEVANCE_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """The id of the budget: 1 to 64 characters, and each id once; INVALID_ARGUMENT otherwise.
+    Promotions with the same id in several requests and curations share the spending.
+    """
+    daily_budget: _builtins.float
+    """The largest spending in a day (UTC): more than 0, INVALID_ARGUMENT otherwise."""
+    cost: _builtins.float
+    """The cost of one event, in the unit of the budget. 0 means 1; INVALID_ARGUMENT if it is
+    negative.
+    """
+    charged: _event_pb2.EventType.ValueType
+    """The type of events that the promotion pays for: EVENT_TYPE_CLICK, the default, or
+    EVENT_TYPE_IMPRESSION; INVALID_ARGUMENT otherwise.
+    """
+    min_relevance: _builtins.float
+    """The lowest relevance of a promoted result: from 0 to 1, INVALID_ARGUMENT otherwise. Absent means
+    0.5. The relevance is that of SearchResult or, in recommendations, the score divided by the best
+    score of the list. A search whose results have no relevance promotes nothing.
+    """
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The ids of the items: 1 to 100, INVALID_ARGUMENT otherwise. Unknown ids have no effect."""
+
+    def __init__(
+        self,
+        *,
+        promotion_id: _builtins.str = ...,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        daily_budget: _builtins.float = ...,
+        cost: _builtins.float = ...,
+        charged: _event_pb2.EventType.ValueType = ...,
+        min_relevance: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "min_relevance", b"min_relevance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "charged", b"charged", "cost", b"cost", "daily_budget", b"daily_budget", "item_ids", b"item_ids", "min_relevance", b"min_relevance", "promotion_id", b"promotion_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__min_relevance: _TypeAlias = _typing.Literal["min_relevance"]  # noqa: Y015
+    _WhichOneofArgType__min_relevance: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_relevance) -> _WhichOneofReturnType__min_relevance | None: ...
+
+Global___Promotion: _TypeAlias = Promotion  # noqa: Y015
 
 @_typing.final
 class Boost(_message.Message):
@@ -263,9 +345,10 @@ class Adjustment(_message.Message):
     MOVE_FIELD_NUMBER: _builtins.int
     PINNED_POSITION_FIELD_NUMBER: _builtins.int
     OUT_OF_STOCK_FIELD_NUMBER: _builtins.int
+    PROMOTED_POSITION_FIELD_NUMBER: _builtins.int
     CURATION_ID_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
-    """The rule by its position in Rules, such as "boosts[2]", "diversity" or "pins[0]"; or
+    """The rule by its position in Rules, such as "boosts[2]", "diversity", "pins[0]" or "promotions[0]"; or
     "out_of_stock".
     """
     score_change: _builtins.float
@@ -274,6 +357,8 @@ class Adjustment(_message.Message):
     """A pin put the result at this position, which is its `rank`."""
     out_of_stock: _builtins.bool
     """The result is out of stock, so it comes behind the results in stock. Always true if set."""
+    promoted_position: _builtins.int
+    """A promotion moved the result up to this position, which is its `rank`."""
     curation_id: _builtins.str
     """The id of the curation that has the rule, as in RuleReport."""
     @_builtins.property
@@ -288,13 +373,14 @@ class Adjustment(_message.Message):
         move: Global___Move | None = ...,
         pinned_position: _builtins.int = ...,
         out_of_stock: _builtins.bool = ...,
+        promoted_position: _builtins.int = ...,
         curation_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "score_change", b"score_change"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "promoted_position", b"promoted_position", "score_change", b"score_change"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["curation_id", b"curation_id", "effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "rule", b"rule", "score_change", b"score_change"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["curation_id", b"curation_id", "effect", b"effect", "move", b"move", "out_of_stock", b"out_of_stock", "pinned_position", b"pinned_position", "promoted_position", b"promoted_position", "rule", b"rule", "score_change", b"score_change"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["score_change", "move", "pinned_position", "out_of_stock"]  # noqa: Y015
+    _WhichOneofReturnType_effect: _TypeAlias = _typing.Literal["score_change", "move", "pinned_position", "out_of_stock", "promoted_position"]  # noqa: Y015
     _WhichOneofArgType_effect: _TypeAlias = _typing.Literal["effect", b"effect"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_effect) -> _WhichOneofReturnType_effect | None: ...
 
@@ -340,7 +426,7 @@ class RuleReport(_message.Message):
     CURATION_ID_FIELD_NUMBER: _builtins.int
     rule: _builtins.str
     """The rule by its position in Rules: "excluded_item_ids", "excluded", "boosts[2]", "diversity",
-    "caps[0]" or "pins[0]". Also "out_of_stock", before the caps, if candidates are out of stock
+    "caps[0]", "pins[0]" or "promotions[0]". Also "out_of_stock", before the caps, if candidates are out of stock
     and go behind the others; and "max_per_group", the last of the caps, if there is a maximum of
     results per group and items have groups.
     """
@@ -354,6 +440,7 @@ class RuleReport(_message.Message):
     - A cap: the items that were left out above the position at which the next page begins. An item
       that several caps leave out counts for one of them.
     - A pin: 1 if the item was placed.
+    - A promotion: the items that it moved up, down to the end of the page.
     """
     pin_problem: Global___PinProblem.ValueType
     """Why a pin was left out."""

@@ -27,6 +27,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from shortlist.v1 import channel_pb2 as shortlist_dot_v1_dot_channel__pb2
 from shortlist.v1 import context_pb2 as shortlist_dot_v1_dot_context__pb2
 from shortlist.v1 import coverage_pb2 as shortlist_dot_v1_dot_coverage__pb2
+from shortlist.v1 import exploration_pb2 as shortlist_dot_v1_dot_exploration__pb2
 from shortlist.v1 import facet_pb2 as shortlist_dot_v1_dot_facet__pb2
 from shortlist.v1 import filter_pb2 as shortlist_dot_v1_dot_filter__pb2
 from shortlist.v1 import item_pb2 as shortlist_dot_v1_dot_item__pb2
@@ -35,7 +36,7 @@ from shortlist.v1 import stage_report_pb2 as shortlist_dot_v1_dot_stage__report_
 from shortlist.v1 import understanding_pb2 as shortlist_dot_v1_dot_understanding__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/search_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1ashortlist/v1/context.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x18shortlist/v1/rules.proto\x1a\x1fshortlist/v1/stage_report.proto\x1a shortlist/v1/understanding.proto\"\xc4\x05\n\rSearchRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0crecall_depth\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x0crerank_depth\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12*\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\n \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08language\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\rmin_relevance\x18\x0c \x01(\x01\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x38\n\runderstanding\x18\r \x01(\x0b\x32\x1b.shortlist.v1.UnderstandingB\x04\xe2\x41\x01\x01\x12\x1b\n\rshow_variants\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x10 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\thighlight\x18\x11 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12*\n\x06person\x18\x12 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12,\n\x07\x63ontext\x18\x13 \x01(\x0b\x32\x15.shortlist.v1.ContextB\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x0f\n\r_rerank_depthB\x10\n\x0e_min_relevance\"\x9e\x04\n\x0eSearchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.SearchResultB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erecalled_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereranked_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12 \n\rmatched_count\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12-\n\x05rules\x18\t \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12:\n\x0einterpretation\x18\n \x01(\x0b\x32\x1c.shortlist.v1.InterpretationB\x04\xe2\x41\x01\x03\x12!\n\x0erelevant_count\x18\x0b \x01(\x03\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\x42\x10\n\x0e_matched_countB\x11\n\x0f_relevant_count\"H\n\x13StreamSearchRequest\x12\x31\n\x06search\x18\x01 \x01(\x0b\x32\x1b.shortlist.v1.SearchRequestB\x04\xe2\x41\x01\x02\"\x8e\x01\n\x14StreamSearchResponse\x12.\n\x05phase\x18\x01 \x01(\x0e\x32\x19.shortlist.v1.SearchPhaseB\x04\xe2\x41\x01\x03\x12\x12\n\x04last\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x32\n\x06search\x18\x03 \x01(\x0b\x32\x1c.shortlist.v1.SearchResponseB\x04\xe2\x41\x01\x03\"\xe7\x04\n\x0cSearchResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x0b\x64\x65nse_score\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x1f\n\x0crecall_score\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x02\x88\x01\x01\x12\x1f\n\x0crerank_score\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x03\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\t \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12\x1d\n\nbase_score\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03H\x04\x88\x01\x01\x12\x33\n\x0b\x61\x64justments\x18\x0b \x03(\x0b\x32\x18.shortlist.v1.AdjustmentB\x04\xe2\x41\x01\x03\x12\x1c\n\trelevance\x18\x0c \x01(\x01\x42\x04\xe2\x41\x01\x03H\x05\x88\x01\x01\x12\x15\n\x07guessed\x18\r \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x31\n\nhighlights\x18\x0e \x03(\x0b\x32\x17.shortlist.v1.HighlightB\x04\xe2\x41\x01\x03\x12\x1b\n\rvariant_count\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x03\x42\x0e\n\x0c_dense_scoreB\x10\n\x0e_lexical_scoreB\x0f\n\r_recall_scoreB\x0f\n\r_rerank_scoreB\r\n\x0b_base_scoreB\x0c\n\n_relevance\"`\n\tHighlight\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07snippet\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\'\n\x05spans\x18\x03 \x03(\x0b\x32\x12.shortlist.v1.SpanB\x04\xe2\x41\x01\x03\".\n\x04Span\x12\x13\n\x05start\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x11\n\x03\x65nd\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03*a\n\x0bSearchPhase\x12\x1c\n\x18SEARCH_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15SEARCH_PHASE_RECALLED\x10\x01\x12\x19\n\x15SEARCH_PHASE_RERANKED\x10\x02\x32\xad\x01\n\rSearchService\x12\x43\n\x06Search\x12\x1b.shortlist.v1.SearchRequest\x1a\x1c.shortlist.v1.SearchResponse\x12W\n\x0cStreamSearch\x12!.shortlist.v1.StreamSearchRequest\x1a\".shortlist.v1.StreamSearchResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!shortlist/v1/search_service.proto\x12\x0cshortlist.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1ashortlist/v1/channel.proto\x1a\x1ashortlist/v1/context.proto\x1a\x1bshortlist/v1/coverage.proto\x1a\x1eshortlist/v1/exploration.proto\x1a\x18shortlist/v1/facet.proto\x1a\x19shortlist/v1/filter.proto\x1a\x17shortlist/v1/item.proto\x1a\x18shortlist/v1/rules.proto\x1a\x1fshortlist/v1/stage_report.proto\x1a shortlist/v1/understanding.proto\"\xfa\x05\n\rSearchRequest\x12\x13\n\x05query\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0crecall_depth\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x1f\n\x0crerank_depth\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12*\n\x06\x66ilter\x18\x06 \x01(\x0b\x32\x14.shortlist.v1.FilterB\x04\xe2\x41\x01\x01\x12)\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x13.shortlist.v1.FacetB\x04\xe2\x41\x01\x01\x12\x1b\n\rmax_per_group\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12(\n\x05rules\x18\t \x01(\x0b\x32\x13.shortlist.v1.RulesB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_by\x18\n \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08language\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\rmin_relevance\x18\x0c \x01(\x01\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x38\n\runderstanding\x18\r \x01(\x0b\x32\x1b.shortlist.v1.UnderstandingB\x04\xe2\x41\x01\x01\x12\x1b\n\rshow_variants\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cignore_stock\x18\x10 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\thighlight\x18\x11 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12*\n\x06person\x18\x12 \x01(\x0b\x32\x14.shortlist.v1.PersonB\x04\xe2\x41\x01\x01\x12,\n\x07\x63ontext\x18\x13 \x01(\x0b\x32\x15.shortlist.v1.ContextB\x04\xe2\x41\x01\x01\x12\x35\n\x0bitem_fields\x18\x14 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12\x34\n\x0b\x65xploration\x18\x15 \x01(\x0b\x32\x19.shortlist.v1.ExplorationB\x04\xe2\x41\x01\x01\x42\x0f\n\r_rerank_depthB\x10\n\x0e_min_relevance\"\xb8\x04\n\x0eSearchResponse\x12\x31\n\x07results\x18\x01 \x03(\x0b\x32\x1a.shortlist.v1.SearchResultB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06stages\x18\x03 \x03(\x0b\x32\x19.shortlist.v1.StageReportB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erecalled_count\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0ereranked_count\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tbundle_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x06\x66\x61\x63\x65ts\x18\x07 \x03(\x0b\x32\x19.shortlist.v1.FacetCountsB\x04\xe2\x41\x01\x03\x12 \n\rmatched_count\x18\x08 \x01(\x05\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12-\n\x05rules\x18\t \x03(\x0b\x32\x18.shortlist.v1.RuleReportB\x04\xe2\x41\x01\x03\x12:\n\x0einterpretation\x18\n \x01(\x0b\x32\x1c.shortlist.v1.InterpretationB\x04\xe2\x41\x01\x03\x12!\n\x0erelevant_count\x18\x0b \x01(\x03\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x18\n\nrequest_id\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x08\x63overage\x18\x14 \x01(\x0b\x32\x16.shortlist.v1.CoverageB\x04\xe2\x41\x01\x03\x42\x10\n\x0e_matched_countB\x11\n\x0f_relevant_count\"H\n\x13StreamSearchRequest\x12\x31\n\x06search\x18\x01 \x01(\x0b\x32\x1b.shortlist.v1.SearchRequestB\x04\xe2\x41\x01\x02\"\x8e\x01\n\x14StreamSearchResponse\x12.\n\x05phase\x18\x01 \x01(\x0e\x32\x19.shortlist.v1.SearchPhaseB\x04\xe2\x41\x01\x03\x12\x12\n\x04last\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x32\n\x06search\x18\x03 \x01(\x0b\x32\x1c.shortlist.v1.SearchResponseB\x04\xe2\x41\x01\x03\"\xca\x05\n\x0cSearchResult\x12&\n\x04item\x18\x01 \x01(\x0b\x32\x12.shortlist.v1.ItemB\x04\xe2\x41\x01\x03\x12\x15\n\x07item_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04rank\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x13\n\x05score\x18\x04 \x01(\x01\x42\x04\xe2\x41\x01\x03\x12\x1e\n\x0b\x64\x65nse_score\x18\x05 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x00\x88\x01\x01\x12 \n\rlexical_score\x18\x06 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x01\x88\x01\x01\x12\x1f\n\x0crecall_score\x18\x07 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x02\x88\x01\x01\x12\x1f\n\x0crerank_score\x18\x08 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x03\x88\x01\x01\x12\x31\n\x0brecalled_by\x18\t \x03(\x0b\x32\x16.shortlist.v1.RecalledB\x04\xe2\x41\x01\x03\x12\x1d\n\nbase_score\x18\n \x01(\x01\x42\x04\xe2\x41\x01\x03H\x04\x88\x01\x01\x12\x33\n\x0b\x61\x64justments\x18\x0b \x03(\x0b\x32\x18.shortlist.v1.AdjustmentB\x04\xe2\x41\x01\x03\x12\x1c\n\trelevance\x18\x0c \x01(\x01\x42\x04\xe2\x41\x01\x03H\x05\x88\x01\x01\x12\x15\n\x07guessed\x18\r \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x31\n\nhighlights\x18\x0e \x03(\x0b\x32\x17.shortlist.v1.HighlightB\x04\xe2\x41\x01\x03\x12\x1b\n\rvariant_count\x18\x0f \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\texploring\x18\x10 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1d\n\npropensity\x18\x11 \x01(\x01\x42\x04\xe2\x41\x01\x03H\x06\x88\x01\x01\x12\x1a\n\x0cpromotion_id\x18\x12 \x01(\tB\x04\xe2\x41\x01\x03\x42\x0e\n\x0c_dense_scoreB\x10\n\x0e_lexical_scoreB\x0f\n\r_recall_scoreB\x0f\n\r_rerank_scoreB\r\n\x0b_base_scoreB\x0c\n\n_relevanceB\r\n\x0b_propensity\"`\n\tHighlight\x12\x13\n\x05\x66ield\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x15\n\x07snippet\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\'\n\x05spans\x18\x03 \x03(\x0b\x32\x12.shortlist.v1.SpanB\x04\xe2\x41\x01\x03\".\n\x04Span\x12\x13\n\x05start\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x11\n\x03\x65nd\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x03*a\n\x0bSearchPhase\x12\x1c\n\x18SEARCH_PHASE_UNSPECIFIED\x10\x00\x12\x19\n\x15SEARCH_PHASE_RECALLED\x10\x01\x12\x19\n\x15SEARCH_PHASE_RERANKED\x10\x02\x32\xad\x01\n\rSearchService\x12\x43\n\x06Search\x12\x1b.shortlist.v1.SearchRequest\x1a\x1c.shortlist.v1.SearchResponse\x12W\n\x0cStreamSearch\x12!.shortlist.v1.StreamSearchRequest\x1a\".shortlist.v1.StreamSearchResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -80,6 +81,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHREQUEST'].fields_by_name['context']._serialized_options = b'\342A\001\001'
   _globals['_SEARCHREQUEST'].fields_by_name['item_fields']._loaded_options = None
   _globals['_SEARCHREQUEST'].fields_by_name['item_fields']._serialized_options = b'\342A\001\001'
+  _globals['_SEARCHREQUEST'].fields_by_name['exploration']._loaded_options = None
+  _globals['_SEARCHREQUEST'].fields_by_name['exploration']._serialized_options = b'\342A\001\001'
   _globals['_SEARCHRESPONSE'].fields_by_name['results']._loaded_options = None
   _globals['_SEARCHRESPONSE'].fields_by_name['results']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
@@ -102,6 +105,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHRESPONSE'].fields_by_name['interpretation']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESPONSE'].fields_by_name['relevant_count']._loaded_options = None
   _globals['_SEARCHRESPONSE'].fields_by_name['relevant_count']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHRESPONSE'].fields_by_name['request_id']._loaded_options = None
+  _globals['_SEARCHRESPONSE'].fields_by_name['request_id']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESPONSE'].fields_by_name['coverage']._loaded_options = None
   _globals['_SEARCHRESPONSE'].fields_by_name['coverage']._serialized_options = b'\342A\001\003'
   _globals['_STREAMSEARCHREQUEST'].fields_by_name['search']._loaded_options = None
@@ -142,6 +147,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEARCHRESULT'].fields_by_name['highlights']._serialized_options = b'\342A\001\003'
   _globals['_SEARCHRESULT'].fields_by_name['variant_count']._loaded_options = None
   _globals['_SEARCHRESULT'].fields_by_name['variant_count']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHRESULT'].fields_by_name['exploring']._loaded_options = None
+  _globals['_SEARCHRESULT'].fields_by_name['exploring']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHRESULT'].fields_by_name['propensity']._loaded_options = None
+  _globals['_SEARCHRESULT'].fields_by_name['propensity']._serialized_options = b'\342A\001\003'
+  _globals['_SEARCHRESULT'].fields_by_name['promotion_id']._loaded_options = None
+  _globals['_SEARCHRESULT'].fields_by_name['promotion_id']._serialized_options = b'\342A\001\003'
   _globals['_HIGHLIGHT'].fields_by_name['field']._loaded_options = None
   _globals['_HIGHLIGHT'].fields_by_name['field']._serialized_options = b'\342A\001\003'
   _globals['_HIGHLIGHT'].fields_by_name['snippet']._loaded_options = None
@@ -152,22 +163,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SPAN'].fields_by_name['start']._serialized_options = b'\342A\001\003'
   _globals['_SPAN'].fields_by_name['end']._loaded_options = None
   _globals['_SPAN'].fields_by_name['end']._serialized_options = b'\342A\001\003'
-  _globals['_SEARCHPHASE']._serialized_start=2613
-  _globals['_SEARCHPHASE']._serialized_end=2710
-  _globals['_SEARCHREQUEST']._serialized_start=375
-  _globals['_SEARCHREQUEST']._serialized_end=1083
-  _globals['_SEARCHRESPONSE']._serialized_start=1086
-  _globals['_SEARCHRESPONSE']._serialized_end=1628
-  _globals['_STREAMSEARCHREQUEST']._serialized_start=1630
-  _globals['_STREAMSEARCHREQUEST']._serialized_end=1702
-  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1705
-  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1847
-  _globals['_SEARCHRESULT']._serialized_start=1850
-  _globals['_SEARCHRESULT']._serialized_end=2465
-  _globals['_HIGHLIGHT']._serialized_start=2467
-  _globals['_HIGHLIGHT']._serialized_end=2563
-  _globals['_SPAN']._serialized_start=2565
-  _globals['_SPAN']._serialized_end=2611
-  _globals['_SEARCHSERVICE']._serialized_start=2713
-  _globals['_SEARCHSERVICE']._serialized_end=2886
+  _globals['_SEARCHPHASE']._serialized_start=2824
+  _globals['_SEARCHPHASE']._serialized_end=2921
+  _globals['_SEARCHREQUEST']._serialized_start=407
+  _globals['_SEARCHREQUEST']._serialized_end=1169
+  _globals['_SEARCHRESPONSE']._serialized_start=1172
+  _globals['_SEARCHRESPONSE']._serialized_end=1740
+  _globals['_STREAMSEARCHREQUEST']._serialized_start=1742
+  _globals['_STREAMSEARCHREQUEST']._serialized_end=1814
+  _globals['_STREAMSEARCHRESPONSE']._serialized_start=1817
+  _globals['_STREAMSEARCHRESPONSE']._serialized_end=1959
+  _globals['_SEARCHRESULT']._serialized_start=1962
+  _globals['_SEARCHRESULT']._serialized_end=2676
+  _globals['_HIGHLIGHT']._serialized_start=2678
+  _globals['_HIGHLIGHT']._serialized_end=2774
+  _globals['_SPAN']._serialized_start=2776
+  _globals['_SPAN']._serialized_end=2822
+  _globals['_SEARCHSERVICE']._serialized_start=2924
+  _globals['_SEARCHSERVICE']._serialized_end=3097
 # @@protoc_insertion_point(module_scope)

@@ -12,6 +12,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from shortlist.v1 import channel_pb2 as _channel_pb2
 from shortlist.v1 import context_pb2 as _context_pb2
 from shortlist.v1 import coverage_pb2 as _coverage_pb2
+from shortlist.v1 import exploration_pb2 as _exploration_pb2
 from shortlist.v1 import facet_pb2 as _facet_pb2
 from shortlist.v1 import filter_pb2 as _filter_pb2
 from shortlist.v1 import item_pb2 as _item_pb2
@@ -80,6 +81,7 @@ class SearchRequest(_message.Message):
     PERSON_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     ITEM_FIELDS_FIELD_NUMBER: _builtins.int
+    EXPLORATION_FIELD_NUMBER: _builtins.int
     query: _builtins.str
     """The text that the customer typed: 1 to 2,000 characters (Unicode code points).
     INVALID_ARGUMENT if it is longer, empty or only white space. Letter case, compatibility forms
@@ -193,9 +195,9 @@ class SearchRequest(_message.Message):
     def person(self) -> _context_pb2.Person:
         """The person for whom the results are ranked. Absent, or a person without a history: the results
         are the same for all. With a history, `recall_score` gains the weighted scores of
-        CHANNEL_HISTORY, CHANNEL_ALSO_BOUGHT and CHANNEL_REPEAT: by default 0.1 each, see
-        `--engine.channel-weights`. No effect without a query, and with a bundle of an earlier version;
-        `coverage.missing_signals` then names SIGNAL_HISTORY.
+        CHANNEL_HISTORY, CHANNEL_ALSO_BOUGHT, CHANNEL_REPEAT and CHANNEL_USER_TOWER: by default 0.1
+        each, see `--engine.channel-weights`. No effect without a query, and with a bundle of an earlier
+        version; `coverage.missing_signals` then names SIGNAL_HISTORY.
         """
 
     @_builtins.property
@@ -207,6 +209,13 @@ class SearchRequest(_message.Message):
         """The fields of each result's `item` to return, by name, such as "title" or "attributes" (all
         attributes). Absent, empty and "*" mean every field. INVALID_ARGUMENT for a path that is no
         field of Item or that leads into a field. The pages of one search may name different fields.
+        """
+
+    @_builtins.property
+    def exploration(self) -> _exploration_pb2.Exploration:
+        """Shows uncertain items at some positions of the list. Absent: no exploration. INVALID_ARGUMENT
+        if `order_by` is set, too. Without a query, and with a bundle whose results have no relevance,
+        all items have the same predicted score.
         """
 
     def __init__(
@@ -231,10 +240,11 @@ class SearchRequest(_message.Message):
         person: _context_pb2.Person | None = ...,
         context: _context_pb2.Context | None = ...,
         item_fields: _field_mask_pb2.FieldMask | None = ...,
+        exploration: _exploration_pb2.Exploration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "context", b"context", "filter", b"filter", "item_fields", b"item_fields", "min_relevance", b"min_relevance", "person", b"person", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "context", b"context", "exploration", b"exploration", "filter", b"filter", "item_fields", b"item_fields", "min_relevance", b"min_relevance", "person", b"person", "rerank_depth", b"rerank_depth", "rules", b"rules", "understanding", b"understanding"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "context", b"context", "facets", b"facets", "filter", b"filter", "highlight", b"highlight", "ignore_stock", b"ignore_stock", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "min_relevance", b"min_relevance", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "show_variants", b"show_variants", "understanding", b"understanding"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance", "_rerank_depth", b"_rerank_depth", "context", b"context", "exploration", b"exploration", "facets", b"facets", "filter", b"filter", "highlight", b"highlight", "ignore_stock", b"ignore_stock", "item_fields", b"item_fields", "language", b"language", "max_per_group", b"max_per_group", "min_relevance", b"min_relevance", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "person", b"person", "query", b"query", "recall_depth", b"recall_depth", "rerank_depth", b"rerank_depth", "rules", b"rules", "show_variants", b"show_variants", "understanding", b"understanding"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__min_relevance: _TypeAlias = _typing.Literal["min_relevance"]  # noqa: Y015
     _WhichOneofArgType__min_relevance: _TypeAlias = _typing.Literal["_min_relevance", b"_min_relevance"]  # noqa: Y015
@@ -264,6 +274,7 @@ class SearchResponse(_message.Message):
     RULES_FIELD_NUMBER: _builtins.int
     INTERPRETATION_FIELD_NUMBER: _builtins.int
     RELEVANT_COUNT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     COVERAGE_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """The `page_token` of the next page. Empty on the last page, and if the next page would begin
@@ -286,6 +297,10 @@ class SearchResponse(_message.Message):
     that reach both `min_relevance` and the threshold of the bundle, rounded. At least 1
     if any candidate reaches both, and at most the recall depth. Absent if the results have no
     relevance.
+    """
+    request_id: _builtins.str
+    """The `x-request-id` of the call. Events that follow from this response name it as `request_id`,
+    beside `bundle_id`.
     """
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___SearchResult]:
@@ -330,11 +345,12 @@ class SearchResponse(_message.Message):
         rules: _abc.Iterable[_rules_pb2.RuleReport] | None = ...,
         interpretation: _understanding_pb2.Interpretation | None = ...,
         relevant_count: _builtins.int | None = ...,
+        request_id: _builtins.str = ...,
         coverage: _coverage_pb2.Coverage | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "_relevant_count", b"_relevant_count", "coverage", b"coverage", "interpretation", b"interpretation", "matched_count", b"matched_count", "relevant_count", b"relevant_count"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "_relevant_count", b"_relevant_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "interpretation", b"interpretation", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "relevant_count", b"relevant_count", "reranked_count", b"reranked_count", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count", "_relevant_count", b"_relevant_count", "bundle_id", b"bundle_id", "coverage", b"coverage", "facets", b"facets", "interpretation", b"interpretation", "matched_count", b"matched_count", "next_page_token", b"next_page_token", "recalled_count", b"recalled_count", "relevant_count", b"relevant_count", "request_id", b"request_id", "reranked_count", b"reranked_count", "results", b"results", "rules", b"rules", "stages", b"stages"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__matched_count: _TypeAlias = _typing.Literal["matched_count"]  # noqa: Y015
     _WhichOneofArgType__matched_count: _TypeAlias = _typing.Literal["_matched_count", b"_matched_count"]  # noqa: Y015
@@ -430,6 +446,9 @@ class SearchResult(_message.Message):
     GUESSED_FIELD_NUMBER: _builtins.int
     HIGHLIGHTS_FIELD_NUMBER: _builtins.int
     VARIANT_COUNT_FIELD_NUMBER: _builtins.int
+    EXPLORING_FIELD_NUMBER: _builtins.int
+    PROPENSITY_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The id of the item."""
     rank: _builtins.int
@@ -437,8 +456,8 @@ class SearchResult(_message.Message):
     score: _builtins.float
     """The score that orders the results; comparable within one search only. Scores decrease along the
     list. Exceptions are pinned results, which keep the position of their pin, results that
-    `rules.diversity` re-ordered, results that are out of stock, and all results of a search with
-    `order_by`.
+    `rules.diversity` re-ordered, results that are out of stock, results that explore, promoted results, and
+    all results of a search with `order_by`.
     """
     dense_score: _builtins.float
     """The cosine of the vectors of query and item, from -1 to 1. Absent without a query."""
@@ -461,7 +480,7 @@ class SearchResult(_message.Message):
     """
     relevance: _builtins.float
     """The estimated probability that the item is relevant to the query, from 0 to 1; comparable
-    between searches. It never rises along the list, before rules reorder the list. Absent without
+    between searches. It never rises along the list, before rules and exploration reorder the list. Absent without
     a query, and with a bundle of an earlier version.
     """
     guessed: _builtins.bool
@@ -473,6 +492,16 @@ class SearchResult(_message.Message):
     """The number of further items with the same `group_id` for which this result stands: items among
     the first `recall_depth` candidates (without a query: among the items that pass the filter)
     that the maximum of results per group leaves out. 0 with `show_variants`.
+    """
+    exploring: _builtins.bool
+    """Whether exploration drew the item for its position."""
+    propensity: _builtins.float
+    """The probability that exploration shows the item at its position, see Exploration. Absent
+    without exploration.
+    """
+    promotion_id: _builtins.str
+    """The id of the promotion that moved the result up, see Promotion. Empty for other results. Mark
+    such results as advertisements, and record their events with this id.
     """
     @_builtins.property
     def item(self) -> _item_pb2.Item:
@@ -515,10 +544,13 @@ class SearchResult(_message.Message):
         guessed: _builtins.bool = ...,
         highlights: _abc.Iterable[Global___Highlight] | None = ...,
         variant_count: _builtins.int = ...,
+        exploring: _builtins.bool = ...,
+        propensity: _builtins.float | None = ...,
+        promotion_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "lexical_score", b"lexical_score", "recall_score", b"recall_score", "relevance", b"relevance", "rerank_score", b"rerank_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_propensity", b"_propensity", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "base_score", b"base_score", "dense_score", b"dense_score", "item", b"item", "lexical_score", b"lexical_score", "propensity", b"propensity", "recall_score", b"recall_score", "relevance", b"relevance", "rerank_score", b"rerank_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "guessed", b"guessed", "highlights", b"highlights", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "relevance", b"relevance", "rerank_score", b"rerank_score", "score", b"score", "variant_count", b"variant_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_base_score", b"_base_score", "_dense_score", b"_dense_score", "_lexical_score", b"_lexical_score", "_propensity", b"_propensity", "_recall_score", b"_recall_score", "_relevance", b"_relevance", "_rerank_score", b"_rerank_score", "adjustments", b"adjustments", "base_score", b"base_score", "dense_score", b"dense_score", "exploring", b"exploring", "guessed", b"guessed", "highlights", b"highlights", "item", b"item", "item_id", b"item_id", "lexical_score", b"lexical_score", "promotion_id", b"promotion_id", "propensity", b"propensity", "rank", b"rank", "recall_score", b"recall_score", "recalled_by", b"recalled_by", "relevance", b"relevance", "rerank_score", b"rerank_score", "score", b"score", "variant_count", b"variant_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__base_score: _TypeAlias = _typing.Literal["base_score"]  # noqa: Y015
     _WhichOneofArgType__base_score: _TypeAlias = _typing.Literal["_base_score", b"_base_score"]  # noqa: Y015
@@ -526,6 +558,8 @@ class SearchResult(_message.Message):
     _WhichOneofArgType__dense_score: _TypeAlias = _typing.Literal["_dense_score", b"_dense_score"]  # noqa: Y015
     _WhichOneofReturnType__lexical_score: _TypeAlias = _typing.Literal["lexical_score"]  # noqa: Y015
     _WhichOneofArgType__lexical_score: _TypeAlias = _typing.Literal["_lexical_score", b"_lexical_score"]  # noqa: Y015
+    _WhichOneofReturnType__propensity: _TypeAlias = _typing.Literal["propensity"]  # noqa: Y015
+    _WhichOneofArgType__propensity: _TypeAlias = _typing.Literal["_propensity", b"_propensity"]  # noqa: Y015
     _WhichOneofReturnType__recall_score: _TypeAlias = _typing.Literal["recall_score"]  # noqa: Y015
     _WhichOneofArgType__recall_score: _TypeAlias = _typing.Literal["_recall_score", b"_recall_score"]  # noqa: Y015
     _WhichOneofReturnType__relevance: _TypeAlias = _typing.Literal["relevance"]  # noqa: Y015
@@ -538,6 +572,8 @@ class SearchResult(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dense_score) -> _WhichOneofReturnType__dense_score | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lexical_score) -> _WhichOneofReturnType__lexical_score | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__propensity) -> _WhichOneofReturnType__propensity | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__recall_score) -> _WhichOneofReturnType__recall_score | None: ...
     @_typing.overload

@@ -36,9 +36,9 @@ class SearchServiceStub:
     whose token lacks the role fails with PERMISSION_DENIED.
 
     A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
-    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
-    answer, or in the trailing metadata if the call fails before there is an answer. A call without
-    an id gets one from the server.
+    `._:/+=@-`. The server writes the id to its log and returns it in the response and in the initial
+    metadata of the answer, or in the trailing metadata if the call fails before there is an answer.
+    A call without an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
     the server does less and reports this in `coverage`. It reranks only the best candidates in
@@ -76,9 +76,9 @@ class SearchServiceServicer:
     whose token lacks the role fails with PERMISSION_DENIED.
 
     A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
-    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
-    answer, or in the trailing metadata if the call fails before there is an answer. A call without
-    an id gets one from the server.
+    `._:/+=@-`. The server writes the id to its log and returns it in the response and in the initial
+    metadata of the answer, or in the trailing metadata if the call fails before there is an answer.
+    A call without an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
     the server does less and reports this in `coverage`. It reranks only the best candidates in
@@ -144,9 +144,9 @@ class SearchService:
     whose token lacks the role fails with PERMISSION_DENIED.
 
     A call may send an id in its metadata, as `x-request-id`: 1 to 128 letters, digits and
-    `._:/+=@-`. The server writes the id to its log and returns it in the initial metadata of the
-    answer, or in the trailing metadata if the call fails before there is an answer. A call without
-    an id gets one from the server.
+    `._:/+=@-`. The server writes the id to its log and returns it in the response and in the initial
+    metadata of the answer, or in the trailing metadata if the call fails before there is an answer.
+    A call without an id gets one from the server.
 
     The server respects the deadline of a call. If the deadline is near or other calls are waiting,
     the server does less and reports this in `coverage`. It reranks only the best candidates in

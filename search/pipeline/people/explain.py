@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+import numpy as np
+from jaxtyping import Bool, Int32
+
 from search.channels.base import PersonalChannel, Query
 from search.channels.popular import PopularChannel
 from search.people.history import NO_HISTORY
@@ -22,27 +25,40 @@ def explain(state: SearchState) -> None:
     if request.recommending is None and request.person is None:
         return
     if request.recommending is not None:
-        result = replace(result, hits=tuple(_explained(state, hit) for hit in result.hits))
+        rows = state.snapshot.catalogue.rows([hit.item_id for hit in result.hits])
+        popular = _have_events(state, rows)
+        explained = zip(result.hits, rows.tolist(), popular.tolist(), strict=True)
+        result = replace(result, hits=tuple(_explained(state, *each) for each in explained))
     used, missing = _signals(state)
     state.result = replace(result, signals=used, missing=missing)
 
 
-def _explained(state: SearchState, hit: Hit) -> Hit:
+def _have_events(
+    state: SearchState, rows: Int32[np.ndarray, " items"]
+) -> Bool[np.ndarray, " items"]:
+    """Return which items are popular: the number of ratings is part of a score, but no reason."""
+    popular = state.snapshot.channels.personal.get(POPULAR)
+    if state.query is None or not isinstance(popular, PopularChannel):
+        return np.zeros(len(rows), np.bool_)
+    return popular.have_events(state.query, rows)
+
+
+def _explained(state: SearchState, hit: Hit, row: int, is_popular: bool) -> Hit:
     """Return a hit with its reasons: the channels by their part of the score."""
     assert state.query is not None
     weights = state.weights.channels
     parts = {
-        name: weights[name] * hit.channel_scores.get(name, 0.0)
+        name: max(weights[name] * hit.channel_scores.get(name, 0.0), 0.0)
         for name in state.snapshot.channels.personal
         if weights.get(name)
     }
     total = sum(parts.values())
-    row = state.snapshot.catalogue.row(hit.item_id)
     reasons = tuple(
         Reason(channel.reason, part / total, _causes(state, state.query, channel, row))
         for name, part in sorted(parts.items(), key=lambda entry: -entry[1])
         if total > 0 and part / total >= _SMALLEST_SHARE
         for channel in (state.snapshot.channels.personal[name],)
+        if name != POPULAR or is_popular
     )
     return replace(hit, reasons=reasons)
 
@@ -70,7 +86,7 @@ def _signals(state: SearchState) -> tuple[tuple[Signal, ...], tuple[Signal, ...]
     known: dict[Signal, bool] = {}
     surface = None if request.recommending is None else request.recommending.surface
     if request.person is not None and surface not in (Surface.SIMILAR, Surface.COMPLEMENTARY):
-        known[Signal.HISTORY] = len(history.rows) > 0
+        known[Signal.HISTORY] = bool(history.counts.any())
     if len(history.anchors):
         known[Signal.ITEMS] = True
     if weights.get(ALSO_BOUGHT):

@@ -7,8 +7,10 @@ from search.errors import UnknownItemsError
 from search.people.history import History
 from search.people.live import events_of
 from search.people.person import Recommending, Surface
-from search.people.weights import channel_weights
+from search.people.weights import USER_TOWER, channel_weights
+from search.pipeline.people.learned import LEARNED_WEIGHTS, learned_recommender
 from search.pipeline.state import SearchState
+from search.ranking.weights import Weights
 
 _TOGETHER = (Surface.BASKET, Surface.COMPLEMENTARY)
 # Weight of a person's own events beside the items of the page or the basket.
@@ -35,7 +37,14 @@ def meet_person(state: SearchState) -> None:
     with state.timer.step("history"):
         state.history = _history(state, recommending)
     if recommending is not None:
-        weights = channel_weights(recommending.surface, len(state.history.interests))
+        if learned_recommender(state) is not None:
+            state.weights = Weights(LEARNED_WEIGHTS, recall=0.0)
+            return
+        weights = channel_weights(
+            recommending.surface,
+            len(state.history.interests),
+            has_user_tower=USER_TOWER in state.snapshot.channels.personal,
+        )
         state.weights = replace(state.weights, channels=weights)
 
 

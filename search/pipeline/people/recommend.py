@@ -4,12 +4,13 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from search.channels.base import Query
-from search.channels.fusion import Candidates
 from search.channels.history import HistoryChannel
 from search.people.history import NO_HISTORY
 from search.people.person import Surface
 from search.people.weights import HISTORY, POPULAR
+from search.pipeline.people.learned import learned_candidates, learned_recommender
 from search.pipeline.state import SearchState
+from search.ranking.candidates import Candidates
 from search.snapshot import Snapshot
 
 
@@ -28,9 +29,15 @@ def recommendation_query(state: SearchState, dim: int) -> Query:
 
 
 def recommended(state: SearchState, query: Query) -> Candidates:
-    """Return the candidates that the channels find for a person and for the items of a page."""
+    """Return the candidates for a person and for the items of a page.
+
+    The bundle's recommender finds them if it answers the request; otherwise the channels do.
+    """
     recommending = state.request.recommending
     assert recommending is not None
+    learned = learned_recommender(state)
+    if learned is not None:
+        return learned_candidates(state, learned, query)
     candidates = state.snapshot.channels.recall(
         query, state.depths.recall, state.weights.channels, allowed=state.allowed
     )

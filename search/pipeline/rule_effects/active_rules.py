@@ -23,6 +23,7 @@ from search.rules import (
     Effect,
     NamedRules,
     PinProblem,
+    Promotion,
     RuleName,
     RuleReport,
     Rules,
@@ -48,6 +49,8 @@ class ActiveRules:
         caps: For each cap, the value codes of the capped field and the maximum number of results
             per value. The cap of `max_per_group` comes last.
         cap_names: The name of each cap.
+        promotions: The promotions, each id once: that of the request before that of the curation.
+        promoted_share: The largest share of positions that promotions have; 0: the default.
     """
 
     boosts: Sequence[tuple[RuleName, Boost]]
@@ -60,6 +63,8 @@ class ActiveRules:
     reports: tuple[RuleReport, ...]
     caps: tuple[tuple[ValueCodes, int], ...]
     cap_names: tuple[RuleName, ...]
+    promotions: tuple[tuple[RuleName, Promotion], ...]
+    promoted_share: float
     _catalogue: Catalogue
 
     @classmethod
@@ -100,6 +105,9 @@ class ActiveRules:
         if max_per_group and (groups := catalogue.codes("group_id")).size:
             caps.append((groups, max_per_group))
             cap_names.append(RuleName("max_per_group"))
+        promotions: dict[str, tuple[RuleName, Promotion]] = {}
+        for name, promotion in _named("promotions", sources, lambda rules: rules.promotions):
+            promotions.setdefault(promotion.promotion_id, (name, promotion))
         diverse = next((s for s in sources if s.rules.diversity), sources[0])
         return cls(
             _named("boosts", sources, lambda rules: rules.boosts),
@@ -112,6 +120,8 @@ class ActiveRules:
             tuple(reports),
             tuple(caps),
             tuple(cap_names),
+            tuple(promotions.values()),
+            next((s.rules.promoted_share for s in sources if s.rules.promoted_share), 0.0),
             catalogue,
         )
 

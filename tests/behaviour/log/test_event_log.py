@@ -94,6 +94,7 @@ def test_the_opt_outs_of_a_log_of_format_1_stay(tmp_path: Path):
         connection.execute("CREATE TABLE opted_out (user BLOB PRIMARY KEY) WITHOUT ROWID")
         connection.executemany("INSERT INTO opted_out VALUES (?)", users)
         connection.execute("UPDATE events SET session_id = ''")
+        connection.execute("ALTER TABLE events DROP COLUMN promotion_id")
         connection.execute("PRAGMA user_version = 1")
     connection.close()
     with format_.copied(tmp_path) as stored:
@@ -101,8 +102,10 @@ def test_the_opt_outs_of_a_log_of_format_1_stay(tmp_path: Path):
     with EventLog.open(tmp_path) as log:
         assert log.has_opted_out("u")
         log.opt_out("u", False)
-        assert log.append([[event("b", user_id="u")]])[0] == [Appended(2, 1, 0, 0)]
+        later = event("b", user_id="u", promotion_id="ads")
+        assert log.append([[later]])[0] == [Appended(2, 1, 0, 0)]
         assert [stored.event.session_id for stored in log.events()] == [None, None]
+        assert [stored.event.promotion_id for stored in log.events()] == [None, "ads"]
         query = "SELECT count(*) FROM events WHERE session_id IS NULL"
         assert log._log.connection.execute(query).fetchone() == (2,)
 
@@ -114,8 +117,8 @@ def test_an_event_with_a_blank_user_is_an_event_of_its_session(tmp_path: Path, b
         log.append([[event("b", user_id="v", session_id=blank)]])
         log.join("s", "u", MICROSECONDS)
         assert [stored.user_id for stored in log.events()] == ["u", "v"]
-        assert [stored.event.event_id for stored in log.remove_user("u")] == ["a"]
-        assert [stored.event.event_id for stored in log.remove_user("v")] == ["b"]
+        assert [stored.event.event_id for stored in log.remove_user("u").events] == ["a"]
+        assert [stored.event.event_id for stored in log.remove_user("v").events] == ["b"]
 
 
 def test_the_log_does_not_have_the_id_of_a_user_who_only_opted_out(tmp_path: Path):

@@ -7,6 +7,7 @@ import pytest
 from scipy import sparse
 
 from base.errors import InputError
+from behaviour.interactions import SECONDS_PER_DAY, Interactions
 from behaviour.models.cooccurrence import CooccurrenceConfig, fit_cooccurrence
 from behaviour.models.ease import EaseConfig, ease_weights, fit_ease
 from behaviour.models.item_to_item import HistoryDecay, ItemToItem, largest_of_rows
@@ -14,6 +15,8 @@ from behaviour.models.markov import MarkovConfig, fit_markov
 from behaviour.models.popularity import Popularity
 from behaviour.models.repeat import Repeat
 from behaviour.models.similar_text import SimilarTextConfig, fit_similar_text
+from behaviour.models.text_fill import TextFillConfig, text_fill
+from catalog.events import EVENT_TYPES
 from tests.behaviour.models.histories import day, interactions
 
 NO_DECAY = HistoryDecay()
@@ -75,6 +78,45 @@ def test_ease_solves_its_least_squares_problem():
         a = x[:, others]
         expected[others, j] = np.linalg.solve(a.T @ a + penalty * np.eye(3), a.T @ x[:, j])
     np.testing.assert_allclose(ease_weights(x.T @ x, penalty), expected, atol=1e-5)
+
+
+def test_ease_refuses_a_penalty_that_is_too_small():
+    with pytest.raises(InputError, match="give a larger one"):
+        ease_weights(np.ones((3, 3), np.float32), 0.0)
+
+
+def test_events_of_other_types_count_less_than_purchases_of_the_same_time():
+    names = ("purchase", "view", "impression", "return", "add_to_cart")
+    types = np.array([EVENT_TYPES.index(name) for name in names])
+    numbers, now = np.arange(5), 10 * SECONDS_PER_DAY
+    times = np.full(5, now - 7 * SECONDS_PER_DAY)
+    history = Interactions.sorted_by_time(["u"], 5, numbers * 0, numbers, types, times, numbers * 0)
+    matrix = HistoryDecay(half_life_days=14.0).matrix(history, now).toarray()[0]
+    half = 2**-0.5  # of a week by the half-life of the history
+    np.testing.assert_allclose(matrix, half * np.array([1, 0.15, 0, 0, 0.7 * 2 ** (-7 / 30)]), 1e-5)
+    assert Repeat().scores(history, now)[0].tolist() == [1, 0, 0, 0, 0]
+
+
+def test_items_without_events_count_like_items_with_similar_texts():
+    vectors = np.array([[1, 0], [0.8, 0.6], [0, 1], [1, 0]], np.float32)
+    config = TextFillConfig(neighbours=2, power=1.0, strength=0.5)
+    fill = text_fill(vectors, np.array([True, True, True, False]), config)
+    np.testing.assert_allclose(fill.toarray()[3], [0.5 / 1.8, 0.4 / 1.8, 0, 0], rtol=1e-5)
+    assert fill[:3].nnz == 0
+    weights = sparse.csr_matrix(np.array([[0, 2, 1, 0], [1, 0, 0, 0], *[[0] * 4] * 2], np.float32))
+    scored = ItemToItem(weights, NO_DECAY).with_fill(fill).weights.toarray()
+    np.testing.assert_allclose(scored[:2, 3], [0.8 / 1.8, 0.5 / 1.8], rtol=1e-5)
+    np.testing.assert_array_equal(scored[:, :3], weights.toarray()[:, :3])
+    shop = interactions([[(0, [0, 1]), (9, [0])]])
+    popular = Popularity.fit(shop, NOW, 7.0, (28.0,))
+    new = popular.with_fill(fill)
+    logs = np.log1p(popular.counts[0])
+    expected = np.expm1(0.5 / 1.8 * logs[0] + 0.4 / 1.8 * logs[1])
+    np.testing.assert_allclose(new.counts[0], [2, 1, 0, expected], rtol=1e-5)
+    mean = (popular.last[0] + 0.8 * popular.last[1]) / 1.8
+    assert new.last[3] == pytest.approx(mean, abs=60)  # seconds
+    grown = popular.extended(fill[3:])
+    np.testing.assert_allclose(grown.counts[0, 4], expected, rtol=1e-5)
 
 
 def test_ease_is_fitted_on_the_latest_decayed_events():

@@ -11,7 +11,7 @@ import pytest
 
 from catalog.attribute_roles import AttributeRoles
 from catalog.dataset.reading import read_dataset
-from catalog.schema import EVENTS, ITEMS, JUDGMENTS, NUMBER, TEXT
+from catalog.schema import EVENTS, ITEMS, JUDGMENTS
 from catalog.store import ItemStore
 from tests.tiny import sample_fields
 
@@ -210,6 +210,21 @@ def test_judgments_and_events_of_unknown_items_are_counted_and_left_out(dataset)
     assert "1 of 2 events, of 1 unknown item, left out" in event
 
 
+def test_events_of_the_future_are_counted_and_left_out(dataset):
+    """The clock of the reader is at 2024-01-30, 09:30, and clocks may be fast by a day."""
+    times = ["2224-01-31T00:00:00Z", "2024-01-31T09:30:00Z", "2024-01-31T09:30:01Z", "2024-01-01"]
+    events = [{"time": time, "item_id": "2", "type": "click"} for time in times]
+    events.append({"time": "2023-01-01", "item_id": "9", "type": "click"})
+    now = datetime.datetime(2024, 1, 30, 9, 30, tzinfo=datetime.UTC).timestamp()
+    found = read_dataset(dataset(events=events), clock=lambda: now)
+    assert [time.day for time in found.events["time"].to_pylist()] == [31, 1]
+    unknown, future = found.warnings
+    assert unknown.startswith("events.jsonl, line 5, column item_id: '9'")
+    assert future == (
+        "events.jsonl, line 1, column time: 2224-01-31 is in the future; 2 of 5 events left out"
+    )
+
+
 def test_identical_judgments_are_kept_once_and_counted(dataset):
     rows = [("saw", "1", 2.0), ("saw", "2", 1.0), ("saw", "1", 2.0), ("saw", "1", 2.0)]
     judgments = [{"query": q, "item_id": i, "grade": g} for q, i, g in rows]
@@ -363,42 +378,3 @@ def test_a_role_of_an_attribute_that_no_item_has_is_a_warning(dataset):
 )
 def test_roles_of_another_form_are_refused(dataset, only_problem_of, info, problem):
     assert only_problem_of(dataset(info=info)) == problem
-
-
-@pytest.mark.real
-def test_home_depot_is_valid(real_data):
-    found = read_dataset(real_data("homedepot"))
-
-    assert len(found.items) == 54_667
-    assert found.info.grade_min == 1.0
-    assert found.info.relevant_from == 2.33
-    splits = found.judgments["split"].value_counts().to_pylist()
-    assert {s["values"]: s["counts"] for s in splits} == {
-        "train": 53_383,
-        "dev": 5_843,
-        "test": 7_666,
-    }
-    [markup] = found.warnings
-    assert "1 row with HTML such as '&nbsp;'" in markup
-
-
-@pytest.mark.real
-def test_icecat_is_valid_and_its_attributes_are_text(real_data):
-    found = read_dataset(real_data("icecat"))
-
-    assert len(found.items) == 19_406
-    assert len(found.judgments) == 1_794
-    store = ItemStore(found.items)
-    assert store.item(store.row("2101957")).attributes["display_diagonal"] == "17"
-    assert found.items.schema.field("attributes").type == pa.map_(TEXT, TEXT)
-
-
-@pytest.mark.real
-def test_online_retail_is_valid_but_for_one_unknown_column(real_data):
-    found = read_dataset(real_data("online_retail"))
-
-    assert len(found.items) == 3_659
-    assert len(found.events) == 332_302
-    assert found.events["price"].type == NUMBER
-    assert found.events["quantity"].type == NUMBER
-    assert found.warnings == ("events.parquet: 1 unknown column not read: 'country'",)

@@ -15,7 +15,7 @@ from behaviour.counters import Counters
 from behaviour.events import Event
 from behaviour.interactions import Interactions
 from behaviour.models.popularity import Popularity
-from behaviour.recall import RecallConfig, RecallModels
+from behaviour.recall.models import RecallConfig, RecallModels
 from catalog.schema import EVENTS
 from rerank.recommend.features import Candidates, candidate_features, feature_names
 from tests.behaviour.examples import stored

@@ -9,7 +9,7 @@ from base.errors import RequestError
 from catalog.filters import And, Equals, Exists, In, Interval, Not, Or, Prefix, Range
 from search.curation.curation import Curation, QueryRules
 from search.curation.json_form import from_json, to_json
-from search.rules import Boost, Cap, Pin, Rules
+from search.rules import Boost, Cap, Pin, Promotion, Rules
 from search.understanding.synonyms import SynonymRule
 
 FILTERS = (
@@ -32,6 +32,8 @@ EVERYTHING = Rules(
     0.3,
     (Cap("brand", 3), Cap("category", 2, 1)),
     (Pin("ß", 1), Pin("a", 3)),
+    (Promotion("ads", ("a", "ß"), 10.5, 0.25, "impression", 0.0), Promotion("b", ("b",), 1.0)),
+    0.1,
 )
 
 

@@ -12,6 +12,7 @@ from catalog.items import Item
 from live.indexing.delta_index import DeltaIndex
 from live.log.write_ahead_log import Write
 from search.engine import Engine
+from search.exploration.request import Exploration, Method
 from search.request import SearchRequest
 from search.rules import Pin, Rules
 from search.understanding.interpretation import EVERYTHING
@@ -137,3 +138,11 @@ def test_codes_of_written_and_deleted_items_follow(live: DeltaIndex):
     assert first(live.engine, "kl22907") == first(live.engine, "new55667") == [row]
     live.apply([(2, Write("b", "RN-77123-K", None))])
     assert all(hit.guessed for hit in live.engine.search(SearchRequest("RN-77123-K")).hits)
+
+
+def test_exploration_moves_no_item_with_a_code_of_the_query(coded):
+    for seed in range(10):
+        exploration = Exploration(Method.EPSILON_GREEDY, 0.2, seed)
+        [first, *others] = coded.search(SearchRequest("RN-77123-K", exploration=exploration)).hits
+        assert (first.item_id, first.propensity) == ("RN-77123-K", 1.0)
+        assert any(hit.exploring for hit in others)

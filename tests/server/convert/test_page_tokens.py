@@ -23,7 +23,17 @@ def read_page_token(token: str, manifest: Manifest, request: SearchRequest) -> P
     return read.page
 
 
-@pytest.mark.parametrize("page", [Page(0), Page(1), Page(10, 0), Page(1_000, 1_000)], ids=repr)
+@pytest.mark.parametrize(
+    "page",
+    [
+        Page(0),
+        Page(1),
+        Page(10, 0),
+        Page(1_000, 1_000),
+        Page(10, seed=2**63 - 1, promotions=2**20 - 1),
+    ],
+    ids=repr,
+)
 def test_a_token_gives_back_its_page(page: Page) -> None:
     assert read_page_token(write_page_token(page, BUNDLE, SEARCH), BUNDLE, SEARCH) == page
 

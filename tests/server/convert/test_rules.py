@@ -19,15 +19,16 @@ from search.rules import (
     Effect,
     Pin,
     PinProblem,
+    Promotion,
     RuleReport,
     Rules,
 )
 from server.convert import search as search_messages
-from server.convert.rules import adjustment_message, report_message, rules_record
+from server.convert.rules import adjustment_message, report_message, rules_message, rules_record
 from shortlist import filters
 from shortlist.client import Client, ShortlistError
 from shortlist.rules import category_cap, rules
-from shortlist.v1 import rules_pb2, search_service_pb2
+from shortlist.v1 import event_pb2, rules_pb2, search_service_pb2
 from shortlist.v1.filter_pb2 import Filter
 from tests.server.convert.manifests import manifest
 
@@ -41,6 +42,18 @@ EVERY_RULE = rules(
     diversity=0.25,
     caps=[rules_pb2.Cap(field="brand", max_results=2), category_cap(3, level=2)],
     pins={"Ch-65-ampere": 2, "Ca-1-ampere": 4},
+    promotions=[
+        rules_pb2.Promotion(promotion_id="ads", item_ids=["Ca-2-voltix"], daily_budget=9.5),
+        rules_pb2.Promotion(
+            promotion_id="summer",
+            item_ids=["Ca-1-ampere"],
+            daily_budget=20,
+            cost=0.5,
+            charged=event_pb2.EVENT_TYPE_IMPRESSION,
+            min_relevance=0.0,
+        ),
+    ],
+    promoted_share=0.1,
 )
 EVERY_RECORD = Rules(
     excluded_item_ids=("Ch-1-voltix", "Ch-2-voltix"),
@@ -48,6 +61,11 @@ EVERY_RECORD = Rules(
     diversity=0.25,
     caps=(Cap("brand", 2), Cap("category", 3, category_level=2)),
     pins=(Pin("Ch-65-ampere", 2), Pin("Ca-1-ampere", 4)),
+    promotions=(
+        Promotion("ads", ("Ca-2-voltix",), 9.5, cost=1.0, charged="click", min_relevance=0.5),
+        Promotion("summer", ("Ca-1-ampere",), 20.0, 0.5, "impression", 0.0),
+    ),
+    promoted_share=0.1,
 )
 
 
@@ -57,6 +75,7 @@ EVERY_RECORD = Rules(
 def test_every_rule_becomes_what_it_says() -> None:
     sent = rules_pb2.Rules.FromString(EVERY_RULE.SerializeToString())
     assert rules_record(sent) == EVERY_RECORD
+    assert rules_record(rules_message(EVERY_RECORD)) == EVERY_RECORD
     by_filter = rules(exclude=filters.negate(VOLTIX), caps={"group_id": 1})
     assert rules_record(by_filter) == Rules(
         excluded=Not(Equals("brand", "Voltix")), caps=(Cap("group_id", 1),)
@@ -132,7 +151,7 @@ def test_a_search_by_rules_answers_as_the_engine_does(client: Client, engine: En
     told = {report.rule: report for report in response.rules}
     assert list(told) == [
         "excluded_item_ids", "boosts[0]", "boosts[1]", "diversity", "caps[0]", "caps[1]", "pins[0]",
-        "pins[1]",
+        "pins[1]", "promotions[0]", "promotions[1]",
     ]  # fmt: skip
     assert told["excluded_item_ids"].affected_count == 2
     assert told["pins[1]"].pin_problem == rules_pb2.PIN_PROBLEM_FILTERED_OUT
@@ -211,7 +230,7 @@ def test_the_rules_of_the_docs_do_what_they_show(
     address: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = (ROOT / "docs" / "ranking.md").read_text("utf-8")
-    [example] = re.findall(r"```python\n(.*?)```", text, re.S)
+    [example, _] = re.findall(r"```python\n(.*?)```", text, re.S)
     program = example.replace("127.0.0.1:50051", address).replace("=2.0", "=30.0")
     exec(compile(program, "ranking.md", "exec"), {})
     lines = capsys.readouterr().out.splitlines()

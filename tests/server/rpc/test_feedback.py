@@ -22,7 +22,7 @@ from server.convert.events import event_records
 from server.rpc.feedback import FeedbackServicer
 from server.worker_pool import OverloadedError
 from shortlist.client import Client, Options, ShortlistError
-from shortlist.requests import event
+from shortlist.events import event, event_of
 from shortlist.v1.event_pb2 import Event
 from shortlist.v1.feedback_service_pb2 import RecordEventsRequest, StreamEventsRequest
 from tests.behaviour.examples import full_event
@@ -75,6 +75,35 @@ def test_recorded_events_are_counted_in_histories_and_survive_a_restart(
         assert counts(client.record_events([view, event("view", ITEM)])) == (1, 1, 0, 0, 3)
         feedback.opt_out("u").result()
         assert counts(client.record_events([event("view", ITEM, user_id="u")])) == (0, 0, 1, 0, 3)
+
+
+def test_events_of_a_result_name_its_position_request_and_bundle(
+    state_config: ServerConfig, serving: Serving
+) -> None:
+    visit = {"session_id": "visit", "query": "usb c charger"}
+    with serving(state_config) as running, Client(running.address) as client:
+        first = client.search("usb c charger", page_size=2, request_id="search-1")
+        page = client.search("usb c charger", page_size=2, page_token=first.next_page_token)
+        assert first.request_id == "search-1"
+        assert page.request_id not in ("", "search-1")
+        shown = [event_of("impression", page, result, **visit) for result in page.results]
+        clicked = page.results[1]
+        client.record_events([*shown, event_of("click", page, clicked, **visit)])
+        feedback = running.service.feedback
+        assert feedback is not None
+        counts = feedback.counters.pairs("usb c charger", [clicked.item_id])
+        assert counts.of("click") == pytest.approx(1, abs=1e-4)
+        assert counts.of("impression") == pytest.approx(1, abs=1e-4)
+        assert counts.examined == pytest.approx(1 / 4, abs=1e-4)  # position 4, before any estimate
+    assert state_config.state is not None
+    with format_.copied(state_config.state) as events:
+        recorded = [stored.event for stored in events]
+    assert [(e.type, e.item_id, e.position) for e in recorded] == [
+        ("impression", page.results[0].item_id, 3),
+        ("impression", clicked.item_id, 4),
+        ("click", clicked.item_id, 4),
+    ]
+    assert {(e.request_id, e.bundle_id) for e in recorded} == {(page.request_id, page.bundle_id)}
 
 
 def test_a_stream_of_events_is_answered_with_its_sums(running: Running) -> None:
@@ -233,5 +262,6 @@ def test_a_copy_of_the_log_can_be_read_while_the_server_runs(
     assert state_config.state is not None
     with Client(running.address) as client:
         client.record_events([event("view", ITEM, event_id="a")])
-        with format_.copied(state_config.state) as stored:
-            assert [each.event.event_id for each in stored] == ["a"]
+        assert state_config.state is not None
+    with format_.copied(state_config.state) as stored:
+        assert [each.event.event_id for each in stored] == ["a"]

@@ -1,6 +1,7 @@
 """User vectors: any part of a request may be absent; older events count less; files round-trip."""
 
 import json
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -18,7 +19,14 @@ from tests.towers.history.examples import (
     random_tower,
     unit_vectors,
 )
-from towers.history.encoder import HistoryEvent, UserEncoder, UserRequest, context_rows
+from towers.history.encoder import UserEncoder
+from towers.history.forward import (
+    CONTEXT_VALUES,
+    UserForward,
+    UserInput,
+    UserInputs,
+    context_rows,
+)
 from towers.history.model import HistoryConfig, HistoryTower
 from towers.history.moment import MomentFeatures
 from towers.history.saving import load_history, save_history
@@ -27,6 +35,9 @@ EVENTS = ((0, 0, 1), (0, 1, 5), (1, 2, 5), (1, 0, 8))
 TEXT, RESIDUAL = slice(0, 8), slice(8, 11)
 QUERY = unit_vectors(1, seed=9)[0]
 NOW = at(10)
+NOBODY = UserInput(
+    *(np.zeros((0, width), "f4") for width in (8, 3, 3)), np.zeros(0, int), np.zeros(0, "f4")
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,13 +45,24 @@ def encoder():
     return random_encoder(bought(*EVENTS))
 
 
-def event(item, day=5):
-    return HistoryEvent(item, PURCHASE, at(day))
+@pytest.fixture(scope="module")
+def forward():
+    return UserForward(random_tower())
+
+
+def user(*events, **given) -> UserInput:
+    """Make a user with (item, day) events of random items."""
+    items = [item for item, _ in events]
+    random = np.random.default_rng(3)
+    residual, moment = (random.normal(size=(4, 3)).astype("f4") for _ in range(2))
+    gaps = np.array([10 - day for _, day in events], "f4")
+    types = np.full(len(events), PURCHASE)
+    return UserInput(unit_vectors()[items], residual[items], moment[items], types, gaps, **given)
 
 
 def test_a_score_is_the_inner_product_of_user_and_item_vectors(encoder):
     histories = bought(*EVENTS)
-    vectors = encoder.encode(encoder.histories(histories), NOW)
+    vectors = encoder.encode(histories, NOW)
     assert vectors.shape == (2, 8 + 3 + 2 + 1)
     items = encoder.item_vectors(NOW)
     np.testing.assert_array_equal(items[:, TEXT], unit_vectors())
@@ -53,72 +75,65 @@ def test_only_the_last_columns_of_items_depend_on_the_time(encoder):
     assert (early[:, 11:] != late[:, 11:]).any()
 
 
-def test_the_moment_block_is_kept_for_the_refresh_time():
-    encoder = random_encoder(bought(*EVENTS))
-    first = encoder.moment_block(NOW)
-    assert encoder.moment_block(NOW + 59) is first
-    assert encoder.moment_block(NOW + 60) is not first
-    assert encoder.moment_block(NOW) is not first  # an earlier time must not see later events
+def test_an_item_that_was_not_sold_before_the_time_takes_the_blocks_of_similar_items():
+    tower, text = random_tower(), unit_vectors()
+    text[3] = text[0]
+    moments = MomentFeatures.of(bought(*EVENTS, (0, 3, 12)), text, np.full(4, np.nan, "f4"))
+    items = UserEncoder(tower, text, moments).item_vectors(NOW)
+    weights = np.maximum(text[3] @ text[:3].T, 0) ** 8
+    expected = 0.6 * weights / weights.sum() @ items[:3, 8:]
+    expected[-1] += 0.8
+    np.testing.assert_allclose(items[3, 8:], expected, rtol=1e-5)
 
 
-def test_without_a_history_and_a_query_only_the_moment_counts(encoder):
-    vector = encoder.encode([UserRequest()], NOW)[0]
+def test_without_a_history_and_a_query_only_the_moment_counts(forward):
+    [vector] = forward([NOBODY])
     assert not vector[:11].any()
     assert vector[-1] > 0
 
 
 @pytest.mark.parametrize(
-    "request_",
+    "given",
     [
-        UserRequest(events=[event(0)]),
-        UserRequest(query=QUERY),
-        UserRequest(events=[event(0)], query=QUERY),
-        UserRequest(context={"country": "France"}),
+        user((0, 5)),
+        replace(NOBODY, query=QUERY),
+        user((0, 5), query=QUERY),
+        replace(NOBODY, context={"country": "France"}),
     ],
 )
-def test_each_part_of_a_request_changes_the_vector(encoder, request_):
-    vector = encoder.encode([request_], NOW)[0]
-    assert np.abs(vector - encoder.encode([UserRequest()], NOW)[0]).max() > 1e-3
+def test_each_part_of_a_request_changes_the_vector(forward, given):
+    assert np.abs(forward([given])[0] - forward([NOBODY])[0]).max() > 1e-3
 
 
-def test_a_query_alone_is_its_direction_in_the_text_block(encoder):
-    vector = encoder.encode([UserRequest(query=QUERY)], NOW)[0]
+def test_a_query_alone_is_its_direction_in_the_text_block(forward):
+    [vector] = forward([replace(NOBODY, query=QUERY)])
     norm = np.linalg.norm(vector[TEXT])
     np.testing.assert_allclose(vector[TEXT] / norm, QUERY, atol=1e-5)
     assert not vector[RESIDUAL].any()
 
 
-def test_an_item_without_a_row_counts_by_its_text(encoder):
-    vector = encoder.encode([UserRequest(events=[event(QUERY)])], NOW)[0]
-    norm = np.linalg.norm(vector[TEXT])
-    np.testing.assert_allclose(vector[TEXT] / norm, QUERY, atol=1e-5)
-    assert not vector[RESIDUAL].any()
-
-
-def test_an_older_event_counts_less(encoder):
-    tower = HistoryTower(encoder._config, rngs=nnx.Rngs(0))
+def test_an_older_event_counts_less():
+    untrained = UserForward(HistoryTower(random_tower().config, rngs=nnx.Rngs(0)))
+    [vector] = untrained([user((0, -90), (1, 9))])
     text = unit_vectors()
-    fresh = UserEncoder(tower, text, MomentFeatures.of(bought(*EVENTS), text, np.ones(4, "f4")))
-    vector = fresh.encode([UserRequest(events=[event(0, day=-90), event(1, day=9)])], NOW)[0]
     assert vector[TEXT] @ text[1] > vector[TEXT] @ text[0]
 
 
-def test_a_vector_depends_neither_on_padding_nor_on_other_requests(encoder):
-    request = UserRequest(events=[event(0), event(1)], query=QUERY, context={"a": "b"})
-    long = UserRequest(events=[event(2)] * 40, context={"a": "b", "c": "d"})
-    alone = encoder.encode([request], NOW)[0]
-    for batch in ([request, long], [long, request] * 40):
-        vectors = encoder.encode(batch, NOW)
-        np.testing.assert_allclose(vectors[batch.index(request)], alone, atol=1e-5)
+def test_a_vector_depends_neither_on_padding_nor_on_other_requests(forward):
+    one = user((0, 5), (1, 5), query=QUERY, context={"a": "b"})
+    long = user(*[(2, 5)] * 40, context={"a": "b", "c": "d"})
+    alone = forward([one])[0]
+    for position, batch in ((0, [one, long]), (1, [long, one] * 80)):
+        np.testing.assert_allclose(forward(batch)[position], alone, atol=1e-5)
 
 
-def test_no_requests_give_no_vectors(encoder):
-    assert encoder.encode([], NOW).shape == (0, 14)
+def test_no_users_give_no_vectors(forward):
+    assert forward([]).shape == (0, 14)
 
 
-def test_only_the_newest_events_count(encoder):
-    newest = [event(1)] * 256
-    vectors = encoder.encode([UserRequest([event(0)] * 9 + newest), UserRequest(newest)], NOW)
+def test_only_the_newest_events_count(forward):
+    newest = [(1, 5)] * 256
+    vectors = forward([user(*[(0, 5)] * 9, *newest), user(*newest)])
     np.testing.assert_array_equal(vectors[0], vectors[1])
 
 
@@ -135,9 +150,17 @@ def test_context_rows_do_not_depend_on_the_order_of_attributes():
     assert ((rows >= 1) & (rows < 16)).all()
 
 
+def test_only_the_first_attributes_of_a_context_count(forward):
+    many = {f"name{number}": "x" for number in range(CONTEXT_VALUES + 1)}
+    first = dict(list(many.items())[:-1])
+    [one, other] = forward([replace(NOBODY, context=many), replace(NOBODY, context=first)])
+    np.testing.assert_array_equal(one, other)
+
+
 def test_every_parameter_has_a_gradient(encoder):
     tower = random_tower()
-    batch = encoder._padded([UserRequest([event(0)], QUERY, {"a": "b"})], 16, NOW)
+    given = user((0, 5), query=QUERY, context={"a": "b"})
+    batch = UserInputs([given], tower.config).pad([0], 32, 1)
     graph, state = nnx.split(tower)
     features = jnp.asarray(encoder._moments.features(NOW, np.arange(4)))
 
@@ -149,7 +172,7 @@ def test_every_parameter_has_a_gradient(encoder):
         user = tower(batch._replace(moment=moment, residual=residual))[0]
         return (user[8:11] @ tower.item_residual[...][1]) + user[11:] @ block[1] + user[:8].sum()
 
-    for path, gradient in nnx.to_flat_state(jax.grad(total)(state)):
+    for path, gradient in nnx.to_flat_state(jax.jit(jax.grad(total))(state)):
         assert np.abs(gradient[...]).max() > 0, path
 
 
@@ -176,7 +199,7 @@ def test_damaged_files_are_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [{"items": 0}, {"half_lives_days": ()}, {"half_lives_days": (0.0,)}, {"hidden": 0}]
+    "values", [{"items": -1}, {"half_lives_days": ()}, {"half_lives_days": (0.0,)}, {"hidden": 0}]
 )
 def test_impossible_sizes_are_refused(values):
     with pytest.raises(InputError, match=f"history: {next(iter(values))}"):

@@ -1,11 +1,7 @@
 """Features of items at a moment, from the events before it."""
 
-from dataclasses import replace
-
 import numpy as np
-import pytest
 
-from base.errors import InputError
 from tests.towers.history.examples import NO_PRICES, at, bought, unit_vectors
 from towers.history.moment import FEATURES, WINDOW_DAYS, MomentFeatures, similar_items
 
@@ -68,28 +64,3 @@ def test_similar_items_are_the_nearest_others():
 def test_one_item_has_no_similar_ones():
     rows, weights = similar_items(np.ones((1, 1), np.float32))
     assert rows.shape == weights.shape == (1, 0)
-
-
-def test_saved_features_are_the_same(tmp_path):
-    moments = MomentFeatures.of(bought(*EVENTS), unit_vectors(), NO_PRICES)
-    moments.save(tmp_path)
-    loaded = MomentFeatures.open(tmp_path, 4)
-    np.testing.assert_array_equal(loaded.features(at(6), ROWS), moments.features(at(6), ROWS))
-
-
-def test_a_file_of_other_items_or_with_damaged_rows_is_refused(tmp_path):
-    moments = MomentFeatures.of(bought(*EVENTS), unit_vectors(), NO_PRICES)
-    moments.save(tmp_path)
-    with pytest.raises(InputError, match=r"moments.npz cannot be read: starts has the shape"):
-        MomentFeatures.open(tmp_path, 5)
-    replace(moments, neighbours=moments.neighbours + 3).save(tmp_path)
-    with pytest.raises(InputError, match=r"its rows are not those of 4 items"):
-        MomentFeatures.open(tmp_path, 4)
-
-
-def test_other_events_replace_the_sales_alone():
-    moments = MomentFeatures.of(bought(*EVENTS), unit_vectors(), NO_PRICES)
-    more = (*EVENTS, (1, 3, 5))
-    np.testing.assert_array_equal(
-        moments.with_events(bought(*more)).features(at(6), ROWS), features(6, events=more)
-    )

@@ -97,6 +97,7 @@ def test_an_unknown_command_names_the_known_ones(capsys):
         (("--towers-fit.epochs", "0"), "epochs is 0"),
         (("--pairs.batch", "0"), "batch"),
         (("--mine.depth", "0"), "depth is 0"),
+        (("--calibration.absent", "0"), "absent is 0"),
         (("--lexical.analyser", "klingon"), "analyser 'klingon' is unknown"),
         (("--lexical.field-weights.brand", "-1"), "the weight of brand is -1"),
         (("--candidates.unjudged", "10"), "unjudged 10"),

@@ -24,14 +24,14 @@ def test_a_log_and_its_copy_through_a_file_have_the_same_events(tmp_path: Path):
     events = [full_event(), event("2", query=""), *random_events(0, 12_000)]
     fill(tmp_path / "a", *events)
     assert export_events(tmp_path / "a", tmp_path / "x" / "events.parquet") == 12_002
-    assert import_events(tmp_path / "x" / "events.parquet", tmp_path / "b") == (12_002, 0)
+    assert import_events(tmp_path / "x" / "events.parquet", tmp_path / "b") == (12_002, 0, 0)
     with EventLog.open(tmp_path / "b") as log:
         assert [stored.event for stored in log.events()] == events
     export_events(tmp_path / "b", tmp_path / "again.parquet")
     first = pq.read_table(tmp_path / "x" / "events.parquet")
     assert first.equals(pq.read_table(tmp_path / "again.parquet"))
     assert first.schema == EVENTS.arrow
-    assert import_events(tmp_path / "again.parquet", tmp_path / "b") == (0, 12_002)
+    assert import_events(tmp_path / "again.parquet", tmp_path / "b") == (0, 12_002, 0)
 
 
 def test_an_exported_file_is_a_table_of_a_dataset(tmp_path: Path):
@@ -58,31 +58,31 @@ def test_joined_sessions_have_their_user_and_opted_out_users_are_nobody(tmp_path
     assert [(r["user_id"], r["session_id"]) for r in rows] == [("u", "s"), (None, None)]
 
 
-def test_blank_ids_of_people_are_missing_in_a_dataset_and_in_an_import(tmp_path: Path):
+def test_blank_ids_are_missing_in_a_dataset_and_in_an_import(tmp_path: Path):
     data = tmp_path / "data"
     data.mkdir()
     (data / "items.csv").write_text("item_id,title\nlamp,A lamp\n")
-    row = '{"time": "2024-01-31", "item_id": "lamp", "type": "view"'
+    row = '{"time": "2024-01-31", "item_id": "lamp", "type": "view", "request_id": ""'
     (data / "events.jsonl").write_text(
         f'{row}, "user_id": "", "session_id": "s"}}\n{row}, "user_id": "u", "session_id": " "}}\n'
     )
-    people = [(None, "s"), ("u", None)]
+    ids = [(None, "s", None), ("u", None, None)]
     rows = read_dataset(data).events.to_pylist()
-    assert [(row["user_id"], row["session_id"]) for row in rows] == people
+    assert [(row["user_id"], row["session_id"], row["request_id"]) for row in rows] == ids
     import_events(data / "events.jsonl", tmp_path / "state")
     with EventLog.open(tmp_path / "state") as log:
         events = [stored.event for stored in log.events()]
-    assert [(each.user_id, each.session_id) for each in events] == people
+    assert [(each.user_id, each.session_id, each.request_id) for each in events] == ids
 
 
 def test_rows_without_an_id_get_one_that_the_next_import_gives_again(tmp_path: Path):
     file = tmp_path / "events.csv"
     line = "2024-01-31T09:30:00Z,lamp,view\n"
     file.write_text(f"time,item_id,type\n{line}{line}2024-01-31T09:31:00Z,lamp,return\n")
-    assert import_events(file, tmp_path / "state") == (3, 0)
-    assert import_events(file, tmp_path / "state") == (0, 3)
+    assert import_events(file, tmp_path / "state") == (3, 0, 0)
+    assert import_events(file, tmp_path / "state") == (0, 3, 0)
     file.write_text(f"time,item_id,type\n{line}{line}{line}")
-    assert import_events(file, tmp_path / "state") == (1, 2)
+    assert import_events(file, tmp_path / "state") == (1, 2, 0)
 
 
 @pytest.mark.parametrize(
@@ -124,15 +124,18 @@ def test_a_file_that_cannot_be_read_or_written_is_refused(tmp_path: Path):
 
 
 def test_the_commands_export_and_import(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    fill(tmp_path / "a", event("1"), event("2"))
+    fill(tmp_path / "a", event("1"), event("2"), event("3", user_id="out"))
+    with EventLog.open(tmp_path / "b") as log:
+        log.opt_out("out")
     out, other = str(tmp_path / "events.parquet"), str(tmp_path / "b")
     assert main(["export-events", "--state", str(tmp_path / "a"), "--out", out]) == 0
     assert main(["import-events", "--events", out, "--state", other]) == 0
     assert main(["import-events", "--events", out, "--state", other]) == 0
     printed = " ".join(capsys.readouterr().out.split())
-    assert "events.parquet: 2 events" in printed
-    assert "b: 2 new events" in printed
-    assert "b: 0 new events; the log had 2 already" in printed
+    dropped = "1 dropped, because their users opted out"
+    assert "events.parquet: 3 events" in printed
+    assert f"b: 2 new events; {dropped}" in printed
+    assert f"b: 0 new events; the log had 2 already; {dropped}" in printed
     assert main(["export-events", "--state", str(tmp_path / "c"), "--out", out]) == 2
     assert "there is no log" in capsys.readouterr().err
 
@@ -143,4 +146,4 @@ def test_the_new_columns_may_be_missing(tmp_path: Path):
         pa.table({**columns, "time": pa.array([0], pa.timestamp("us"))}),
         tmp_path / "events.parquet",
     )
-    assert import_events(tmp_path / "events.parquet", tmp_path / "state") == (1, 0)
+    assert import_events(tmp_path / "events.parquet", tmp_path / "state") == (1, 0, 0)

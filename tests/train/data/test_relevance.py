@@ -110,9 +110,76 @@ def test_impressions_and_events_without_a_query_say_nothing():
     assert found_of(events=[EVENTS_SEEN[0], EVENTS_SEEN[-1]]) is None
 
 
-def test_judgments_come_before_events_and_items_alone_say_nothing():
-    assert as_rows(found_of(judged=JUDGED, events=EVENTS_SEEN)) == as_rows(found_of(judged=JUDGED))
+def test_items_alone_say_nothing():
     assert found_of() is None
+
+
+def queries_in(*splits: str) -> list[str]:
+    """Return queries of the given splits, by the hash of their texts."""
+    texts = (f"shelf {number}" for number in range(1000))
+    return [next(text for text in texts if split_of(text) == split) for split in splits]
+
+
+def with_events(events, weight, judged=JUDGED):
+    dataset = dataset_of(judged=judged, events=events)
+    return relevance_of(dataset, ItemStore(dataset.items), weight)
+
+
+def weights_of(relevance) -> dict[tuple[str, int], float]:
+    return {
+        (relevance.queries[query], int(item)): float(weight)
+        for query, item, weight in zip(
+            relevance.query, relevance.item, relevance.weight, strict=True
+        )
+    }
+
+
+def test_events_join_judgments_with_a_weight_and_grades_of_the_same_scale():
+    train, dev, test = queries_in("train", "dev", "test")
+    events = [
+        ("click", "oak desk", "i0"),  # judged in train, the item is not
+        ("purchase", "oak desk", "i1"),  # the pair is judged with grade 1
+        ("purchase", train, "i2"),
+        ("add_to_cart", train, "i3"),
+        ("click", dev, "i2"),
+        ("click", test, "i2"),
+        ("click", "red lamp", "i2"),  # judged in dev
+    ]
+    found = with_events(events, 0.25)
+    added = {("oak desk", 0): 2.0, (train, 2): 3.0, (train, 3): 2.5, (dev, 2): 2.0}
+    grades = {(query, item): grade for query, item, grade in as_rows(found)}
+    assert grades == added | {
+        (query, item): grade for query, item, grade in as_rows(found_of(judged=JUDGED))
+    }
+    assert weights_of(found) == dict.fromkeys(grades, 1.0) | {
+        ("oak desk", 0): 0.25, (train, 2): 0.25, (train, 3): 0.25
+    }  # fmt: skip
+    assert found.gain[found.grade == 2.5].tolist() == [1.5 * 0.25]  # (2.5 - grade_min) * weight
+    assert (np.diff(found.query) >= 0).all()
+    assert dict(zip(found.queries, found.splits, strict=True)) == {
+        "oak desk": "train", "red lamp": "dev", train: "train", dev: "dev"
+    }  # fmt: skip
+
+
+def test_without_a_weight_events_train_nothing_but_fill_a_small_dev_split():
+    train, dev = queries_in("train", "dev")
+    events = [("click", "oak desk", "i0"), ("click", train, "i2"), ("click", dev, "i2")]
+    found = with_events(events, 0.0)
+    assert as_rows(found) == as_rows(found_of(judged=JUDGED)) | {(dev, 2, 2.0)}
+    enough = [(f"d{number}", f"chair {number}", "i0", 3.0, "dev") for number in range(30)]
+    assert dev not in with_events(events, 1.0, [*JUDGED, *enough]).queries
+
+
+def test_a_share_of_the_training_queries_keeps_all_dev_queries():
+    judged = [
+        (f"{split}{number}", f"{split} {number}", "i0", 3.0, split)
+        for split in ("train", "dev")
+        for number in range(100)
+    ]
+    found = found_of(judged=judged).thinned(0.3, seed=1)
+    assert found.splits.count("dev") == 100
+    assert 15 < found.splits.count("train") < 45
+    assert len(found.item) == len(found.queries)
 
 
 def test_judgments_of_test_alone_leave_training_to_the_events_of_other_queries():

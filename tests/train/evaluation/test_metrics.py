@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import pytrec_eval
 
-from train.evaluation.metrics import bootstrap, dcg, ndcg, recall, reciprocal_rank
+from train.evaluation.metrics import Interval, bootstrap, dcg, ndcg, recall, reciprocal_rank
 
 
 def rows(*values):
@@ -159,3 +159,20 @@ def test_bootstrap_of_one_query_and_of_none():
     none = bootstrap(np.array([np.nan]))
     assert none.queries == 0
     assert np.isnan([none.mean, none.low, none.high]).all()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "queries", "verdict"),
+    [
+        (0.1, 0.3, 30, "better"),
+        (0.1, 0.3, 29, "too few to tell"),
+        (-0.3, -0.1, 30, "worse"),
+        (-0.1, 0.1, 1_000, "no difference"),
+        (0.0, 0.2, 1_000, "no difference"),
+        (float("nan"), float("nan"), 0, "too few to tell"),
+    ],
+)
+def test_a_verdict_needs_thirty_queries_and_an_interval_on_one_side_of_zero(
+    low, high, queries, verdict
+):
+    assert Interval((low + high) / 2, low, high, queries).verdict == verdict

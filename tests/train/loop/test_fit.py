@@ -2,6 +2,7 @@
 
 import struct
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -68,11 +69,6 @@ def whole(tmp_path_factory):
     return train(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.fixture(autouse=True)
-def cached(compilation_cache):
-    """Cache the compiled step, which is the same in every run."""
-
-
 def train(
     tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None, loading=load, **seams
 ):
@@ -136,6 +132,46 @@ def test_a_run_that_had_reached_its_end_has_nothing_left_to_do(tmp_path, whole):
     again, report_again = train(tmp_path, config=config, evaluate=lambda _: 1 / 0)
     assert equal(again, whole[0])
     assert untimed(report_again) == untimed(whole[1])
+
+
+def damage(checkpoint: Path) -> None:
+    """Cut every file of a checkpoint's state."""
+    for path in (checkpoint / "state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(path.read_bytes()[:10])
+
+
+def interrupted(tmp_path) -> Path:
+    """Train until step 18, and return the directory of the checkpoints 10 and 15."""
+
+    def dies(examples):
+        if np.array_equal(examples, PLAN[18]):
+            raise RuntimeError("killed")
+        return load(examples)
+
+    with pytest.raises(RuntimeError, match="killed"):
+        train(tmp_path, loading=dies)
+    directory = tmp_path / "checkpoints"
+    assert sorted(path.name for path in directory.iterdir()) == ["10", "15"]
+    return directory
+
+
+def test_a_damaged_checkpoint_costs_only_the_steps_since_the_one_before(tmp_path, whole, caplog):
+    damage(interrupted(tmp_path) / "15")
+    again, report = train(tmp_path)
+    assert equal(again, whole[0])
+    assert untimed(report) == untimed(whole[1])
+    [warning] = [entry.message for entry in caplog.records if entry.levelname == "WARNING"]
+    assert "checkpoints/15 cannot be read" in warning
+    assert warning.endswith("continuing from step 10")
+
+
+def test_if_no_checkpoint_can_be_read_the_error_names_the_directory(tmp_path):
+    directory = interrupted(tmp_path)
+    for name in ("10", "15"):
+        damage(directory / name)
+    with pytest.raises(InputError, match=r"checkpoints/15 cannot be read .*; delete .*checkpoints"):
+        train(tmp_path)
 
 
 def script(*metrics: float):

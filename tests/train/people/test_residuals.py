@@ -29,7 +29,7 @@ def test_factors_score_pairs_of_items_as_ease_does():
     events = interactions()
     residuals = fitted(events)
     scores = residuals.events @ residuals.items.T
-    bought = (events.matrix(latest=True).toarray() > 0).astype(np.float32)
+    bought = (events.matrix(strongest=True).toarray() > 0).astype(np.float32)
     weights = ease_weights(bought.T @ bought, CONFIG.penalty)
     others = ~np.eye(ITEMS, dtype=bool) & (weights != 0)
     assert np.corrcoef(scores[others], weights[others])[0, 1] > 0.99

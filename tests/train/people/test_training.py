@@ -9,10 +9,15 @@ from flax import nnx
 
 from base.errors import InputError
 from behaviour.cases import window_case
+from catalog.items import Item
+from catalog.store import ItemStore
+from search.channels.model_items import read_item_ids
 from tests.towers.history.examples import at, bought, unit_vectors
+from towers.history.blocks import ItemBlocks
 from towers.history.encoder import UserEncoder
 from towers.history.model import HistoryTower
 from towers.history.moment import MomentFeatures
+from towers.history.saving import load_history
 from train.evaluation.recommend.metrics import TargetRanks, ndcg
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
@@ -21,8 +26,8 @@ from train.people.dataset import People
 from train.people.next_actions import NextActionsConfig
 from train.people.peer import UserTowerPeer
 from train.people.residuals import ResidualConfig
-from train.people.training import PeopleConfig, build_user_tower, train_people
-from train.recommend.recommender import Catalogue
+from train.people.training import PeopleConfig, build_user_tower, is_better, train_people
+from train.recommend.windows import Catalogue
 
 pytestmark = pytest.mark.usefixtures("compilation_cache")
 
@@ -39,6 +44,7 @@ CONFIG = PeopleConfig(
 )
 FIT = FitConfig(head_learning_rate=2e-2, evaluations=3, checkpoint_every=1_000)
 TEXT = unit_vectors(ITEMS, 16)
+STORE = ItemStore.of([Item(f"i{number}", f"Item {number}") for number in range(ITEMS)])
 NO_PRICES = np.full(ITEMS, np.nan, np.float32)
 
 
@@ -84,16 +90,39 @@ def test_with_few_returning_users_there_is_no_tower(interactions, tmp_path):
     returning = people.returning
     assert returning == USERS
     config = replace(CONFIG, min_users=returning + 1)
-    few = build_user_tower(out, TEXT, NO_PRICES, people, config, setup(tmp_path))
-    none = build_user_tower(out, TEXT, NO_PRICES, None, config, setup(tmp_path))
+    few = build_user_tower(out, TEXT, STORE, people, config, setup(tmp_path))
+    none = build_user_tower(out, TEXT, STORE, None, config, setup(tmp_path))
     assert few == {"users": returning, "tower": "none"}
     assert none == {"users": 0, "tower": "none"}
     assert list(out.iterdir()) == []
     config = replace(CONFIG, min_users=returning, dev_days=0)
     config = replace(config, actions=replace(config.actions, steps=1))
-    enough = build_user_tower(out, TEXT, NO_PRICES, people, config, setup(tmp_path))
+    enough = build_user_tower(out, TEXT, STORE, people, config, setup(tmp_path))
     assert enough["users"] == returning
-    assert (out / "config.json").is_file()
+    config = load_history(out).config
+    assert (config.items, config.read_types) == (0, ("purchase",))
+    assert len(ItemBlocks.open(out, config, ITEMS).own) == ITEMS
+    assert read_item_ids(out) == list(STORE.ids)
+
+
+def test_without_a_next_session_to_measure_on_no_tower_is_written(tmp_path):
+    late = bought(
+        *((user, item, day) for user in range(9) for item, day in ((0, 55), (1, 59))), items=ITEMS
+    )
+    out = tmp_path / "out"
+    out.mkdir()
+    config = replace(CONFIG, min_users=1)
+    report = build_user_tower(out, TEXT, STORE, People(late, [{}] * 9), config, setup(tmp_path))
+    assert report["tower"] == "none"
+    assert list(out.iterdir()) == []
+
+
+def test_a_tower_must_be_better_than_both_starting_points():
+    start = {"popular_7_days": 0.1, "mean_text": 0.2}
+    assert is_better({"best": 0.21, "start": start})
+    assert not is_better({"best": 0.2, "start": start})
+    assert not is_better({"best": 0.15, "start": start})
+    assert not is_better({"best": None, "start": {}})
 
 
 def test_training_improves_the_dev_metric(result, interactions, tmp_path):
@@ -177,13 +206,13 @@ def test_an_item_that_never_sold_is_found_by_its_text(interactions, tmp_path):
 def test_the_user_tower_is_a_system_of_an_evaluation_and_reads_only_the_past(interactions):
     peer = UserTowerPeer(Catalogue(NO_PRICES, TEXT), CONFIG, FIT)
     case = window_case(interactions, at(45), 10, first_basket=True, new_items=True)
-    scores = peer(case, (), None, 0)["user_tower"](case)
+    scores = peer(case, None, None, 0)["user_tower"](case)
     assert scores.shape == (case.histories.users, ITEMS)
     ranks = TargetRanks.of(case.masked(scores), case.targets)
     shuffled = TargetRanks.of(case.masked(scores[:, ::-1].copy()), case.targets)
     assert np.nanmean(ndcg(ranks, 5)) > 2 * np.nanmean(ndcg(shuffled, 5))
-    assert peer(case, (), None, 0)["user_tower"](case).tolist() == scores.tolist()
+    assert peer(case, None, None, 0)["user_tower"](case).tolist() == scores.tolist()
     assert list(peer.trained) == [(at(45), 0)]
     without_text = UserTowerPeer(Catalogue(NO_PRICES), CONFIG, FIT)
     with pytest.raises(InputError, match="--user-tower needs text vectors"):
-        without_text(case, (), None, 0)
+        without_text(case, None, None, 0)

@@ -96,6 +96,18 @@ def test_segments_with_enough_events_are_counted(tmp_path):
     assert counts.shares({"country": "UK"})[[A, B]].tolist() == [1.0, 0.25]
 
 
+def test_of_many_segments_those_with_the_most_events_are_counted(tmp_path, caplog):
+    rows = [
+        purchase(f"{country}-{n}", IDS[A], context=[("country", country)])
+        for country, events in (("AT", 4), ("DE", 6), ("FR", 5), ("UK", 5))
+        for n in range(events)
+    ]
+    _, counts, _ = fit(tmp_path, rows, min_segment_events=5, max_segments=2)
+    assert dict(counts.rows) == {"country=DE": 1, "country=FR": 2}
+    assert counts.values.shape == (3, len(IDS))
+    assert "3 segments have 5 events or more; counting the 2 with the most events" in caplog.text
+
+
 def test_events_after_the_cut_do_not_count(tmp_path):
     rows = [purchase("u", IDS[A], 40), purchase("v", IDS[B], 5)]
     report, counts, _ = fit(tmp_path, rows, before="2024-02-01")
@@ -114,7 +126,13 @@ def test_clicks_count_if_nobody_bought_anything(tmp_path):
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("before", "yesterday"), ("half_life_days", 0.0), ("neighbours", 0), ("ease_penalty", 0.0)],
+    [
+        ("before", "yesterday"),
+        ("half_life_days", 0.0),
+        ("neighbours", 0),
+        ("ease_penalty", 0.0),
+        ("max_segments", -1),
+    ],
 )
 def test_wrong_options_are_refused(option, value):
     with pytest.raises(InputError, match=option):

@@ -12,8 +12,8 @@ from search.engine import Engine
 from search.relevance import probability
 from search.request import SearchRequest
 from train.evaluation.report import JudgedQuery
-from train.pipeline import calibration
 from train.pipeline.calibration import (
+    CalibrationConfig,
     absent_queries,
     calibrate,
     choose_threshold,
@@ -28,6 +28,7 @@ def loaded(tiny_bundle) -> Engine:
 
 
 WORDS = ["granola", "violin", "lipstick", "novel", "aspirin", "sweater", "puzzle", "perfume"]
+FEW = CalibrationConfig(absent=30)
 
 
 def judged(engine: Engine, count: int = 40) -> list[JudgedQuery]:
@@ -112,8 +113,8 @@ def test_without_queries_of_one_kind_something_always_fits():
 def test_absent_queries_end_in_a_word_that_no_item_has(loaded):
     index = loaded.snapshot.channels.lexical_index
     words = [*WORDS, "charger", "hdmi", "yak"]
-    queries = absent_queries(index, words, judged(loaded), random.Random(0))
-    assert len(queries) == calibration.MAX_ABSENT + len(WORDS)
+    queries = absent_queries(index, words, judged(loaded), 10, random.Random(0))
+    assert len(queries) == 10 + len(WORDS)
     assert not any(index.terms(query)[-1] in index.vocabulary for query in queries)
     ends = {query.split()[-1] for query in queries}
     assert set(WORDS) <= ends
@@ -122,7 +123,7 @@ def test_absent_queries_end_in_a_word_that_no_item_has(loaded):
 
 
 def test_title_pieces_are_words_of_their_item_s_title_and_some_are_mistyped(loaded):
-    pieces = list(title_pieces(loaded, random.Random(0)))
+    pieces = list(title_pieces(loaded, 100, random.Random(0)))
     assert len(pieces) == len(loaded.store)
     titles = dict(zip(loaded.store.ids, loaded.store.text("title"), strict=True))
     whole = [piece.text in titles[item] for piece in pieces for item in piece.relevant]
@@ -135,7 +136,7 @@ def test_title_pieces_are_words_of_their_item_s_title_and_some_are_mistyped(load
 
 def test_a_calibrated_engine_knows_titles_and_refuses_gibberish(loaded):
     queries = judged(loaded)
-    fitted, report = calibrate(loaded, WORDS, queries, queries)
+    fitted, report = calibrate(loaded, WORDS, queries, queries, FEW)
     loaded = calibrated(loaded, fitted)
     for depth in (None, 0):
         searches = [
@@ -153,7 +154,7 @@ def test_a_calibrated_engine_knows_titles_and_refuses_gibberish(loaded):
 
 
 def test_without_judgments_titles_fit_and_so_may_queries_in_other_words(loaded):
-    fitted, report = calibrate(loaded, WORDS, [], [])
+    fitted, report = calibrate(loaded, WORDS, [], [], FEW)
     assert report["train"]["known"] == len(loaded.store)  # each piece counts twice
     engine = calibrated(loaded, fitted)
     titles = [engine.search(SearchRequest(text)) for text in engine.store.text("title")]
@@ -163,14 +164,27 @@ def test_without_judgments_titles_fit_and_so_may_queries_in_other_words(loaded):
     assert no_words >= fitted.recalled.threshold
 
 
+def test_the_config_sets_how_many_queries_are_asked(loaded):
+    queries = judged(loaded, 35)
+    config = CalibrationConfig(train_queries=31, dev_queries=32, absent=3)
+    _, report = calibrate(loaded, WORDS, queries, queries, config)
+    # Each kind has three queries: letters, words, and known queries that end in words.
+    assert [report[split]["known"] for split in ("train", "dev")] == [31, 32]
+    assert sum(report[split]["absent"] for split in ("train", "dev")) == 9
+    _, report = calibrate(loaded, WORDS, [], [], replace(config, pieces=10))
+    assert sum(report[split]["known"] for split in ("train", "dev")) == 20  # each counts twice
+
+
 def test_a_calibration_is_the_same_each_time(loaded):
     queries = judged(loaded)
-    assert calibrate(loaded, WORDS, queries, queries) == calibrate(loaded, WORDS, queries, queries)
+    assert calibrate(loaded, WORDS, queries, queries, FEW) == calibrate(
+        loaded, WORDS, queries, queries, FEW
+    )
 
 
 def test_an_item_that_the_judgments_call_irrelevant_is_less_relevant(loaded):
     queries = judged(loaded)
-    fitted, _ = calibrate(loaded, WORDS, queries, queries)
+    fitted, _ = calibrate(loaded, WORDS, queries, queries, FEW)
     loaded = calibrated(loaded, fitted)
     request = SearchRequest(queries[0].text, rerank_depth=0, page_size=48)
     relevance = {hit.item_id: hit.relevance for hit in loaded.search(request).hits}

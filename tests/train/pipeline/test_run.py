@@ -1,5 +1,6 @@
 """`python -m train`, from a dataset directory to a bundle."""
 
+import html
 import json
 import random
 import shutil
@@ -10,8 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
+from behaviour.histories import PastEvent
 from bert.numerics import Numerics
 from bert.tokens import Tokenizer
 from catalog.dataset.reading import read_dataset
@@ -23,6 +26,7 @@ from search.bundle import Manifest, golden, verify
 from search.bundle.building import open_held_out
 from search.config import EngineConfig
 from search.engine import Engine
+from search.people.person import Person, Recommending, Surface
 from search.request import DENSE, EmbedRequest, RerankRequest, RetrieveRequest, SearchRequest
 from tests.timing import eventually
 from tests.tiny import tiny_items
@@ -31,9 +35,12 @@ from towers.index import open_queries
 from towers.saving import load_towers
 from towers.vectors import Bfloat16Vectors, open_vectors
 from train.cli.main import main
+from train.data.relevance import judged_pairs, relevance_of
 from train.data.vectors import write_vectors
 from train.evaluation.evaluate import collect_runs, evaluate
+from train.evaluation.guard import lines_of
 from train.evaluation.report import judged_queries
+from train.pipeline.event_weight import UNSURE_WEIGHT
 from train.pipeline.run import TrainingRun
 from train.pipeline.steps import TrainingStep
 from train.pipeline.towers import IN_BATCH_LOSS
@@ -61,7 +68,7 @@ def report(out: Path, step: str) -> dict:
     return json.loads((out / "steps" / step / "step.json").read_text())["report"]
 
 
-def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
+def test_a_run_leaves_a_sound_bundle_and_its_figures(built, demo):
     manifest = verify(built / "bundle")
     assert manifest.built_from["dataset"] == "demo"
     assert manifest.built_from["config"]["towers"]["dim"] == 32
@@ -69,6 +76,11 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert manifest.reports["behaviour"]["events"] > 0
     assert {"also_bought", "history", "popular", "repeat"} < set(manifest.channels)
     assert "behaviour/also_bought.npz" in manifest.files
+    # The `dev` queries are too few to choose a weight of events, so both kinds of pairs are used.
+    dataset = read_dataset(demo)
+    judged = judged_pairs(dataset, ItemStore(dataset.items))
+    assert manifest.reports["towers"]["events"]["weight"] == UNSURE_WEIGHT
+    assert manifest.reports["towers"]["pairs"] > judged.only("train").relevant.sum()
     index = built / "bundle" / "index"
     tuned, measured = open_queries(index), open_held_out(index)
     assert len(measured)
@@ -83,10 +95,32 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built):
     assert {"bm25.run", "dense.run", "rerank.run", "rerank_judged.run"} <= {
         path.name for path in (built / "runs").iterdir()
     }
+    page = (built / "report.html").read_text()
+    for line in lines_of(manifest.reports):
+        assert html.escape(line) in page
+    assert page.count("<svg") >= 4  # the loss and the `dev` metric of towers and reranker
+    assert "Figures on dev" in page
+    assert "Figures on test" in page
     names = {path.name for path in (built / "steps").iterdir()}
     # No step is unfinished.
     assert names == {"towers", "index", "mine", "rerank", "suggest", "behaviour", "people"}
     assert not list((built / "bundle").rglob("step.json"))
+
+
+def test_a_user_tower_is_in_the_bundle_and_recommends(built, demo, flags, tmp_path):
+    assert "user_tower" not in Manifest.read(built / "bundle").channels  # too few users
+    out = tmp_path / "out"
+    shutil.copytree(built, out, symlinks=True)
+    sizes = ("--people.residual-dim", "4", "--people.actions.steps", "1", "--people.dev-days", "0")
+    more = flags(demo, out, "--people.min-users", "1", *sizes, "--people.batches.max-events", "8")
+    assert main(["people", *more]) == 0
+    assert main(["bundle", *more]) == 0
+    assert "people/blocks.npz" in Manifest.read(out / "bundle").files
+    engine = Engine.load(out / "bundle", FLOAT32)
+    bought = read_dataset(demo).events.filter(pc.field("type") == "purchase")["item_id"][0].as_py()
+    person = Person(history=(PastEvent(0, 0, "purchase", bought, None, None),))
+    found = engine.search(SearchRequest(recommending=Recommending(Surface.HOME), person=person))
+    assert any("user_tower" in hit.channel_ranks for hit in found.hits)
 
 
 def test_what_is_trained_beats_what_it_started_from(built):
@@ -104,7 +138,9 @@ def test_a_second_run_finds_everything_up_to_date(built, demo, flags, capfd):
     assert main(["bundle", *flags(demo, built)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (built / "steps").rglob("*")} == before
     assert "up to date: step=bundle" in capfd.readouterr().err
-    assert main(["rerank", *flags(demo, built)]) == 0
+    # Settings that have no effect on the results do not start a step anew.
+    no_effect = ("--towers-fit.log-every", "7", "--rerank-fit.checkpoint-every", "50")
+    assert main(["rerank", *flags(demo, built, *no_effect)]) == 0
     assert "up to date: step=rerank" in capfd.readouterr().err
 
 
@@ -240,9 +276,10 @@ def test_nothing_that_learns_sees_test_queries(demo, flags, tmp_path):
     assert tested
     from train.pipeline.options import TrainConfig
 
-    seen = TrainingRun(TrainConfig(data=str(demo), out=tmp_path)).relevance
-    assert set(seen.splits) == {"train", "dev"}
-    assert not set(seen.queries) & tested
+    run = TrainingRun(TrainConfig(data=str(demo), out=tmp_path))
+    for seen in (run.relevance, relevance_of(dataset, run.store, event_weight=1.0)):
+        assert set(seen.splits) == {"train", "dev"}
+        assert not set(seen.queries) & tested
 
 
 def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags, tmp_path):

@@ -12,13 +12,8 @@ from catalog.events import EVENT_TYPES
 from train.evaluation.recommend.metrics import TargetRanks, recall
 from train.evaluation.recommend.systems import baselines
 from train.recommend.ranker import RankerFitConfig
-from train.recommend.recommender import (
-    Catalogue,
-    RecommenderConfig,
-    fit_recommender,
-    fit_window,
-    window_cuts,
-)
+from train.recommend.recommender import Choice, fit_recommender
+from train.recommend.windows import Catalogue, RecommenderConfig, fit_window, window_cuts
 
 ITEMS, TASTES, USERS, DAYS = 60, 6, 90, 100
 CUT = 80 * SECONDS_PER_DAY
@@ -73,6 +68,35 @@ def test_one_item_of_a_new_user_is_enough(shop, recommender):
     assert values[1] > values[0] + 0.3
 
 
+def test_a_shop_of_single_items_ranks_new_users_by_the_blend_alone():
+    random, rows = np.random.default_rng(1), []
+    for user in range(60):
+        for session in range(6):
+            item = int(random.integers(ITEMS // TASTES)) * TASTES + user % TASTES
+            rows.append((user, item, int(random.integers(DAYS)), session))
+    user, item, day, session = np.array(rows).T
+    purchase = np.full(len(rows), EVENT_TYPES.index("purchase"))
+    ids = [f"u{number:03}" for number in range(60)]
+    shop = Interactions.sorted_by_time(
+        ids, ITEMS, user, item, purchase, day * SECONDS_PER_DAY, session
+    )
+    recommender = fit_recommender(shop, CUT, CATALOGUE, CONFIG, new_items=True, seed=0)
+    assert recommender.stages.rankers[:-1] == (None, None, None)
+    few = shop.before(CUT).select(shop.before(CUT).session % 6 == 0)
+    recalled, ranked = recommender.recall(few, CUT), recommender.recommend(few, CUT)
+    np.testing.assert_array_equal(ranked.scores, recalled.scores)
+
+
+def test_people_without_events_are_never_ranked(recommender):
+    assert recommender.stages.rankers[0] is None
+    better = Choice(np.zeros(4), np.array([1.0, 1.0, 0.0, np.nan]))
+    assert better.ranked.tolist() == [False, True, False, False]
+    assert better.line() == (
+        "recall alone orders the lists of users with 0 (0.0000, ranker 1.0000), "
+        "2 to 5 (0.0000, ranker 0.0000), 6 or more (0.0000, ranker nan) events"
+    )
+
+
 def test_excluded_items_are_no_candidates(shop, recommender):
     case = window_case(shop, CUT, 20, first_basket=False, new_items=True)
     ranked = recommender.recommend(case.histories, CUT, case.excluded)
@@ -103,7 +127,7 @@ def test_the_windows_of_another_cut_can_be_used_again(shop, recommender):
     assert starts == [60 * SECONDS_PER_DAY, 40 * SECONDS_PER_DAY]
     windows = [fit_window(shop, start, CATALOGUE, CONFIG, new_items=True) for start in starts]
     again = fit_recommender(shop, CUT, CATALOGUE, CONFIG, new_items=True, seed=0, windows=windows)
-    np.testing.assert_array_equal(again.blend.weights, recommender.blend.weights)
+    np.testing.assert_array_equal(again.stages.blend.weights, recommender.stages.blend.weights)
 
 
 def test_large_windows_are_sampled(shop):

@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, date, datetime, time
+from itertools import product
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +18,9 @@ from behaviour.cases import Case, cold_item_case, cold_user_cases, window_case, 
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
 from bert.params import DEFAULT_PRETRAINED
 from catalog.dataset.reading import Dataset
+from rerank.recommend.recommender import Recommender
+from train.evaluation.metrics import bootstrap
+from train.evaluation.recommend.kept import Kept, Runs
 from train.evaluation.recommend.metrics import (
     DEPTH,
     TargetRanks,
@@ -27,19 +31,13 @@ from train.evaluation.recommend.metrics import (
 )
 from train.evaluation.recommend.report import CaseReport, Measured
 from train.evaluation.recommend.systems import RANKED, System, baselines, stages
-from train.recommend.recommender import (
-    Catalogue,
-    Recommender,
-    RecommenderConfig,
-    Window,
-    fit_recommender,
-    fit_window,
-    window_cuts,
-)
+from train.recommend.fits import Fits
+from train.recommend.recommender import Lessons
+from train.recommend.windows import COLD_SHOWN, Catalogue, RecommenderConfig
 
 logger = logging.getLogger(__name__)
 
-SHOWN = (0, 1, 2, 3)  # items of a new user's first basket that are shown
+_BATCH = 1_000  # users scored at a time
 _COLD_USERS = "new users after {} items"
 _COLD_ITEMS, _WARM_ITEMS = "withheld items", "items not withheld"
 
@@ -59,6 +57,8 @@ class RecommendConfig:
     cold_items: float = 0.0
     # weights of the text encoder: model name, directory or bundle; none: no channel similar_text
     init_from: str = DEFAULT_PRETRAINED
+    # keep the measurements of each finished part in this directory, and continue from them
+    resume: Path | None = None
     json: Path | None = None  # write the report to this JSON file
     recommender: RecommenderConfig = field(default_factory=RecommenderConfig)
 
@@ -78,30 +78,27 @@ class RecommendConfig:
             seconds(cut)
 
 
-Runs = dict[str, dict[str, list[Measured]]]
-
-
 @runtime_checkable
 class Peers(Protocol):
     """Fits further systems to compare with."""
 
     def __call__(
-        self, case: Case, windows: Sequence[Window], recommender: Recommender, seed: int
+        self, case: Case, lessons: Lessons, recommender: Recommender, seed: int
     ) -> Mapping[str, System]:
         """Return systems by name; those without randomness only for seed 0.
 
         Args:
             case: A case of the cut, with the events that models may read.
-            windows: The earlier windows that the ranker learned from.
+            lessons: What our stages learned from.
             recommender: Our recommender, fitted with the seed.
             seed: Seed of the systems.
         """
 
 
 def _no_peers(
-    case: Case, windows: Sequence[Window], recommender: Recommender, seed: int
+    case: Case, lessons: Lessons, recommender: Recommender, seed: int
 ) -> Mapping[str, System]:
-    del case, windows, recommender, seed
+    del case, lessons, recommender, seed
     return {}
 
 
@@ -127,16 +124,29 @@ def evaluate_recommendations(
         raise InputError(f"{dataset.info.name}: no event has the type purchase")
     cuts = [seconds(cut) for cut in config.cuts]
     cuts = cuts or [int(events.time.max()) + 1 - config.days * SECONDS_PER_DAY]
+    kept = Kept(config.resume, _settings(dataset, config, peers))
     runs: Runs = {}
-    windows: dict[tuple[int, bool], Window] = {}
-    for cut in cuts:
-        for new_items in (True, False):
-            _run(runs, events, cut, catalogue, config, new_items, windows, peers)
+    fits = Fits(events, catalogue, config.recommender)
+    seeds = range(config.seeds)
+    for new_items, cut, seed in product((True, False), cuts, seeds):
+        _join(runs, _run(kept, fits, cut, seed, config, new_items, peers))
     if config.cold_items:
         withheld = withheld_items(item_ids, config.cold_items)
-        for cut in cuts:
-            _run_cold_items(runs, events, cut, catalogue, config, withheld)
+        known = Fits(events.select(~withheld[events.item]), catalogue, config.recommender)
+        for cut, seed in product(cuts, seeds):
+            _join(runs, _run_cold_items(kept, events, known, cut, seed, config, withheld))
     return {name: CaseReport.of(systems, RANKED) for name, systems in runs.items()}
+
+
+def _settings(dataset: Dataset, config: RecommendConfig, peers: Peers) -> dict[str, Any]:
+    """Return what the measurements depend on; seeds, cuts and withheld items may be added."""
+    added = ("seeds", "cuts", "resume", "json", "cold_items")
+    options = {name: value for name, value in asdict(config).items() if name not in added}
+    return {
+        "options": options,
+        "dataset": dataset.fingerprint,
+        "peers": peers is not _no_peers,
+    }
 
 
 def print_reports(reports: Mapping[str, CaseReport], console: Console | None = None) -> None:
@@ -166,11 +176,15 @@ def seconds(day: str) -> int:
 
 
 def measure(case: Case, system: System) -> Measured:
-    """Compute the metrics of one system in a case."""
-    scores = case.masked(system(case))
-    top = top_items(scores, DEPTH)
+    """Compute the metrics of one system in a case; it scores a batch of users at a time."""
+    users, ranks, tops = case.histories.users, [], []
+    for start in range(0, max(users, 1), _BATCH):
+        batch = case.of_users(np.arange(start, min(start + _BATCH, users)))
+        scores = batch.masked(system(batch))
+        ranks.append(TargetRanks.of(scores, batch.targets))
+        tops.append(top_items(scores, DEPTH))
+    top, metrics = np.concatenate(tops), all_metrics(TargetRanks.concatenate(ranks))
     counts = np.bincount(case.past.item, minlength=case.past.items).astype(np.float32)
-    metrics = all_metrics(TargetRanks.of(scores, case.targets))
     return Measured(
         case.histories.user_ids,
         {**metrics, "novelty": novelty(top, counts)},
@@ -186,50 +200,48 @@ def cases_of(events: Interactions, cut: int, days: int, *, new_items: bool) -> d
         for basket, first in (("first basket", True), ("window", False))
     }
     if new_items:
-        new_users = cold_user_cases(events, cut, days, SHOWN, seed=0)
-        cases |= {_COLD_USERS.format(k): c for k, c in zip(SHOWN, new_users, strict=True)}
+        new_users = cold_user_cases(events, cut, days, COLD_SHOWN, seed=0)
+        cases |= {_COLD_USERS.format(k): c for k, c in zip(COLD_SHOWN, new_users, strict=True)}
     return cases
 
 
 def _run(
-    runs: Runs,
-    events: Interactions,
+    kept: Kept,
+    fits: Fits,
     cut: int,
-    catalogue: Catalogue,
+    seed: int,
     config: RecommendConfig,
     new_items: bool,
-    windows: dict[tuple[int, bool], Window],
     peers: Peers,
-) -> None:
-    """Measure all systems in the cases of a cut; windows of several cuts are fitted once."""
-    cases = cases_of(events, cut, config.days, new_items=new_items)
-    starts = window_cuts(events, cut, config.recommender)
-    for start in starts:
-        if (start, new_items) not in windows:
-            windows[start, new_items] = fit_window(
-                events, start, catalogue, config.recommender, new_items=new_items
-            )
+) -> Runs:
+    """Measure all systems in the cases of a cut, or return the measurements that are kept."""
+    name = f"{_day(cut)}-{'new' if new_items else 'all'}-{seed}"
+    if (runs := kept.part(name)) is not None:
+        return runs
+    cases = cases_of(fits.events, cut, config.days, new_items=new_items)
     first = next(iter(cases.values()))
-    systems: list[Mapping[str, System]] = [baselines(first)]
-    own = [windows[start, new_items] for start in starts]
-    for seed in range(config.seeds):
-        recommender = fit_recommender(
-            events, cut, catalogue, config.recommender, new_items=new_items, seed=seed, windows=own
-        )
-        systems += [stages(recommender), peers(first, own, recommender, seed)]
-        logger.info("fitted: cut=%s new_items=%s seed=%d", _day(cut), new_items, seed)
-    _measure_all(runs, cases, systems)
+    recommender = fits.recommender(cut, seed, new_items=new_items)
+    systems = {} if seed else dict(baselines(first))
+    systems |= stages(recommender)
+    systems |= peers(first, fits.lessons(cut, new_items=new_items), recommender, seed)
+    runs = _measured(cases, systems, name)
+    kept.keep(name, runs)
+    return runs
 
 
 def _run_cold_items(
-    runs: Runs,
+    kept: Kept,
     events: Interactions,
+    fits: Fits,
     cut: int,
-    catalogue: Catalogue,
+    seed: int,
     config: RecommendConfig,
     withheld: np.ndarray,
-) -> None:
+) -> Runs:
     """Measure withheld items, of which models read no event, and all other items beside them."""
+    name = f"{_day(cut)}-withheld-{config.cold_items}-{seed}"
+    if (runs := kept.part(name)) is not None:
+        return runs
     case = window_case(events, cut, config.days, first_basket=True, new_items=True)
     cold = cold_item_case(case, withheld)
     warm = cold_item_case(case, ~withheld)
@@ -237,23 +249,37 @@ def _run_cold_items(
         _COLD_ITEMS: cold,
         _WARM_ITEMS: Case(cut, cold.past, cold.histories, warm.targets, case.excluded),
     }
-    known = events.select(~withheld[events.item])
-    systems: list[Mapping[str, System]] = [baselines(cold)]
-    for seed in range(config.seeds):
-        recommender = fit_recommender(
-            known, cut, catalogue, config.recommender, new_items=True, seed=seed
-        )
-        systems.append(stages(recommender))
-    _measure_all(runs, cases, systems)
+    systems = {} if seed else dict(baselines(cold))
+    systems |= stages(fits.recommender(cut, seed, new_items=True))
+    runs = _measured(cases, systems, name)
+    kept.keep(name, runs)
+    return runs
 
 
-def _measure_all(
-    runs: Runs, cases: Mapping[str, Case], systems: Sequence[Mapping[str, System]]
-) -> None:
-    """Add a measurement of each system; a baseline counts once, a stage once for each seed."""
+def _measured(cases: Mapping[str, Case], systems: Mapping[str, System], part: str) -> Runs:
+    """Measure systems in cases, and log each result."""
+    runs: Runs = {}
     for name, case in cases.items():
-        for system, score in ((n, s) for group in systems for n, s in group.items()):
-            runs.setdefault(name, {}).setdefault(system, []).append(measure(case, score))
+        for system, score in systems.items():
+            measured = measure(case, score)
+            runs.setdefault(name, {})[system] = [measured]
+            values = (measured.metrics[metric] for metric in ("recall@20", "ndcg@20"))
+            shown = (bootstrap(of_users, resamples=1).mean for of_users in values)
+            logger.info(
+                "part=%s case=%r system=%s recall@20=%.4f ndcg@20=%.4f",
+                part,
+                name,
+                system,
+                *shown,
+            )
+    return runs
+
+
+def _join(runs: Runs, more: Runs) -> None:
+    """Add the measurements of a part to those of other parts."""
+    for case, systems in more.items():
+        for system, measured in systems.items():
+            runs.setdefault(case, {}).setdefault(system, []).extend(measured)
 
 
 def _day(cut: int) -> str:

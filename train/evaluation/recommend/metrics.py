@@ -38,7 +38,13 @@ class TargetRanks:
     def of(
         cls, scores: Float32[np.ndarray, "users items"], targets: sparse.csr_matrix
     ) -> "TargetRanks":
-        """Rank the targets (elements of a users × items matrix) of each user among all items."""
+        """Rank the targets (elements of a users × items matrix) of each user among all items.
+
+        Raises:
+            ValueError: a score is NaN, which has no rank.
+        """
+        if np.isnan(scores).any():
+            raise ValueError("a score is NaN")
         counts = np.diff(targets.indptr)
         above = np.zeros(targets.nnz, np.int64)
         tied = np.zeros(targets.nnz, np.int64)
@@ -123,18 +129,23 @@ def all_metrics(ranks: TargetRanks) -> dict[str, Float64[np.ndarray, " users"]]:
 def top_items(
     scores: Float32[np.ndarray, "users items"], k: int, seed: int = 0
 ) -> Int64[np.ndarray, "users k"]:
-    """Return the k best items of each user, best first; ties are in one fixed random order."""
+    """Return the k best items of each user, best first; ties are in one fixed random order.
+
+    Excluded items are no results: -1 stands for a missing result.
+    """
     order = np.random.default_rng(seed).permutation(scores.shape[1])
     shuffled = scores[:, order]
     k = min(k, scores.shape[1])
     best = np.argpartition(-shuffled, k - 1, axis=1)[:, :k]
     ranked = np.argsort(-np.take_along_axis(shuffled, best, axis=1), axis=1, kind="stable")
-    return order[np.take_along_axis(best, ranked, axis=1)]
+    places = np.take_along_axis(best, ranked, axis=1)
+    is_excluded = np.isneginf(np.take_along_axis(shuffled, places, axis=1))
+    return np.where(is_excluded, -1, order[places])
 
 
 def coverage(top: Int64[np.ndarray, "users k"], items: int) -> float:
     """Compute the share of the catalogue's items that are in at least one user's list."""
-    return len(np.unique(top)) / items
+    return len(np.unique(top[top >= 0])) / items
 
 
 def novelty(
@@ -148,7 +159,9 @@ def novelty(
     (2010).
     """
     share = (counts.astype(np.float64) + 1) / (counts.astype(np.float64) + 1).sum()
-    return np.asarray(-np.log2(share)[top].mean(axis=1))
+    is_result = top >= 0
+    bits = np.where(is_result, -np.log2(share)[top], 0)
+    return _ratio(bits.sum(axis=1), is_result.sum(axis=1))
 
 
 def _ratio(

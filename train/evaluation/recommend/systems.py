@@ -11,7 +11,7 @@ from behaviour.models.cooccurrence import CooccurrenceConfig, fit_cooccurrence
 from behaviour.models.ease import EaseConfig, fit_ease
 from behaviour.models.item_to_item import HistoryDecay, ItemToItem
 from behaviour.models.popularity import Popularity
-from train.recommend.recommender import Recommender
+from rerank.recommend.recommender import Recommender
 
 RECALL, RANKED = "recall", "ranked"
 WEEK, MONTH = 7.0, 28.0

@@ -87,7 +87,7 @@ MAPPED_CSV = MadeExport(
             "in_stock": False,
         },
     ],
-    search=("tisch", "008"),
+    search=("stuhl köln", "007"),
     left_out={"a repeated row of judgments": 1},
     unused=["Intern"],
     judgments=[("stuhl", "007", 2.0), ("stuhl", "008", 0.0)],

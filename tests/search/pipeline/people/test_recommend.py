@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from behaviour.config import FeedbackConfig
 from behaviour.events import Event
 from behaviour.feedback import Feedback
 from catalog.facets import Facet
@@ -14,7 +15,7 @@ from search.errors import DeadlineExceededError, NotSupportedError, UnknownItems
 from search.people.live import LivePeople
 from search.people.person import Person, Recommending, Surface
 from search.people.reasons import Cause, ReasonKind, Signal
-from search.request import SearchRequest
+from search.request import ProfileRequest, SearchRequest
 from search.rules import Cap, Pin, Rules
 from tests.shoppers import MICROSECONDS, POPULAR, POPULAR_IN_FRANCE, A, B, C, past
 from tests.tiny import BY_SCORE
@@ -51,8 +52,31 @@ def test_an_unknown_person_gets_what_most_people_bought(engine):
     assert set(ids(result)[2:4]) == {A, C}
     assert len(result.hits) == 48  # all other items follow, by their number of ratings
     assert [reason.kind for reason in result.hits[0].reasons] == [ReasonKind.POPULAR]
+    bought = {POPULAR, POPULAR_IN_FRANCE, A, C}
+    assert {hit.item_id for hit in result.hits if hit.reasons} == bought
     assert result.signals == (Signal.POPULARITY,)
     assert Signal.HISTORY in result.missing
+
+
+@pytest.mark.parametrize(
+    "history", [[past(A, "impression")], [past(A, "purchase", 1), past(A, "return")]]
+)
+def test_events_that_do_not_count_are_no_history(engine, history):
+    result = recommend(engine, history=history)
+    assert result.signals == (Signal.POPULARITY,)
+    assert Signal.HISTORY in result.missing
+
+
+def test_a_profile_shows_what_recommendations_are_based_on(engine):
+    """The item was bought, sent back and then viewed: only the view counts."""
+    history = (past(A, "purchase", 60), past(A, "return", 1), past(A), past(B, "click", 7))
+    person = Person(history=history, now=MICROSECONDS)
+    profile = engine.profile(ProfileRequest(person)).believed
+    weights = {"Voltix": 0.3, "Ampere": 0.15}  # the half-life of a click is 7 days
+    assert profile.brands == pytest.approx({name: w / 0.45 for name, w in weights.items()})
+    assert len(profile.events) == 4
+    returned = Person(history=history[:2], now=MICROSECONDS)
+    assert engine.profile(ProfileRequest(returned)).believed.brands == {}
 
 
 def test_the_context_decides_what_is_popular(engine):
@@ -187,8 +211,8 @@ def test_the_events_of_the_server_are_read_at_once(engine, tmp_path):
 
 
 def test_what_is_popular_now_counts_once_there_are_enough_events(engine, tmp_path):
-    feedback, clock = Feedback.open(tmp_path), [0.0]
-    people = LivePeople(feedback, clock=lambda: clock[0])
+    feedback = Feedback.open(tmp_path, FeedbackConfig(popular_seconds=3_600.0))
+    people = LivePeople(feedback)
     request = SearchRequest(recommending=Recommending(Surface.HOME))
 
     def sell(item_id: str, count: int) -> None:
@@ -200,12 +224,11 @@ def test_what_is_popular_now_counts_once_there_are_enough_events(engine, tmp_pat
 
     assert ids(engine.search(request, people=people))[0] == POPULAR
     sell(B, 2)
-    clock[0] = 1.0
+    feedback.counters.recount()
     assert ids(engine.search(request, people=people))[0] == POPULAR
     sell(B, 500)
-    clock[0] = 1.9
-    assert B not in ids(engine.search(request, people=people))[:2]  # counted less than 1 s ago
-    clock[0] = 2.0
+    assert B not in ids(engine.search(request, people=people))[:2]  # not counted yet
+    feedback.counters.recount()
     assert B in ids(engine.search(request, people=people))[:2]
     feedback.close()
 

@@ -12,7 +12,7 @@ from catalog.dataset.reading import read_dataset
 from train.cli.main import main
 from train.evaluation.recommend.evaluate import RecommendConfig, evaluate_recommendations
 from train.recommend.ranker import RankerFitConfig
-from train.recommend.recommender import Catalogue, RecommenderConfig
+from train.recommend.windows import Catalogue, RecommenderConfig
 
 ITEMS, TASTES = 40, 4
 START = datetime(2024, 1, 1, 10, tzinfo=UTC)
@@ -78,14 +78,33 @@ def test_every_case_has_all_systems_and_the_stages_beat_popularity(data):
 
 
 def test_peers_are_measured_beside_our_systems(data):
-    def peers(case, windows, recommender, seed):
-        assert len(windows) == 1
+    def peers(case, lessons, recommender, seed):
+        assert lessons.known_users.targets.any()
         return {"zero": lambda case: np.zeros((case.histories.users, ITEMS), np.float32)}
 
     catalogue = Catalogue(np.ones(ITEMS, np.float32))
     reports = evaluate_recommendations(read_dataset(data), catalogue, config(data), peers)
     zero = reports["window, all items"].systems["zero"]
     assert zero["recall@20"].mean == pytest.approx(20 / ITEMS)
+
+
+def test_an_evaluation_continues_from_its_finished_parts(data, tmp_path):
+    asked = []
+
+    def peers(case, lessons, recommender, seed):
+        asked.append(seed)
+        return {}
+
+    catalogue, dataset = Catalogue(np.ones(ITEMS, np.float32)), read_dataset(data)
+    whole = evaluate_recommendations(dataset, catalogue, config(data, seeds=2), peers)
+    assert asked == [0, 1, 0, 1]
+    kept = config(data, resume=tmp_path / "kept")
+    evaluate_recommendations(dataset, catalogue, kept, peers)
+    again = evaluate_recommendations(dataset, catalogue, replace(kept, seeds=2), peers)
+    assert asked == [0, 1, 0, 1, 0, 0, 1, 1]
+    assert {n: r.to_json() for n, r in again.items()} == {n: r.to_json() for n, r in whole.items()}
+    with pytest.raises(InputError, match="other options"):
+        evaluate_recommendations(dataset, catalogue, replace(kept, days=14), peers)
 
 
 def test_the_command_prints_tables_and_writes_json(data, tmp_path, capsys):

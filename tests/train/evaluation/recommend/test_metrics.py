@@ -86,3 +86,17 @@ def test_coverage_and_novelty():
     assert coverage(top, 4) == 0.5
     counts = np.array([3, 0, 0, 0], np.float32)  # shares 4/7 and 1/7
     np.testing.assert_allclose(novelty(top, counts), [(log2(7 / 4) + log2(7)) / 2, log2(7)])
+
+
+def test_excluded_items_are_no_results():
+    top = top_items(np.array([[-np.inf, 2, 1], [-np.inf] * 3], np.float32), 3)
+    assert top.tolist() == [[1, 2, -1], [-1, -1, -1]]
+    assert coverage(top, 3) == pytest.approx(2 / 3)
+    bits = novelty(top, np.array([1, 0, 2], np.float32))  # shares 2/6, 1/6 and 3/6
+    np.testing.assert_allclose(bits, [(log2(6) + log2(2)) / 2, np.nan])
+
+
+def test_a_score_that_is_no_number_is_refused():
+    targets = sparse.csr_matrix(np.array([[0, 1]]))
+    with pytest.raises(ValueError, match="NaN"):
+        TargetRanks.of(np.array([[np.nan, 1]], np.float32), targets)

@@ -5,11 +5,12 @@ Every channel scores all items from 0 to 1. A score depends only on the history 
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float32, Int, Int32
+from jaxtyping import Float32
 from scipy import sparse
 
 from base.errors import InputError
@@ -21,14 +22,16 @@ from behaviour.models.item_to_item import HistoryDecay, ItemToItem
 from behaviour.models.popularity import Popularity
 from behaviour.models.repeat import Repeat
 from behaviour.models.similar_text import SimilarTextConfig, fit_similar_text
+from behaviour.models.text_fill import TextFillConfig, text_fill
 
-REPEAT, REPEAT_RECENT = "repeat", "repeat_recent"
+REPEAT, REPEAT_RECENT, SIMILAR_TEXT = "repeat", "repeat_recent", "similar_text"
 _POPULAR = "popular"
 _SETTINGS, _POPULARITY = "recall.json", "popularity.npz"
 # Scores of a channel are long-tailed: the best item has many times the score of the hundredth. The
 # logarithm log(1 + 50 x) / log(51) of the share x of the best score spreads them.
 _SHARPNESS = 50.0
-_BATCH = 256  # histories scored at a time
+_FILL = ("neighbours", "power", "strength")
+_MAX_NEIGHBOURS = 1_000
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class RecallConfig:
         default_factory=lambda: CooccurrenceConfig("session", 60.0, HistoryDecay(30.0))
     )
     similar_text: SimilarTextConfig = field(default_factory=SimilarTextConfig)
+    text_fill: TextFillConfig = field(default_factory=TextFillConfig)
     popular_half_life_days: float = 14.0  # age at which an event counts one half in popularity
     repeat_half_life_days: float = 60.0  # the same, for the user's own items
 
@@ -55,11 +59,16 @@ class RecallModels:
         item_to_item: Models that score items by the history's items, by the name of the channel.
         popularity: Counts of the items; each window is a channel.
         repeat_half_life_days: Age at which an own item counts one half in `repeat_recent`.
+        text_fill: How new items are filled from items with similar texts.
+        added: For each item that is new to the models, the weights of the models' items that count
+            instead; see `text_fill`.
     """
 
     item_to_item: Mapping[str, ItemToItem]
     popularity: Popularity
     repeat_half_life_days: float
+    text_fill: TextFillConfig
+    added: sparse.csr_matrix | None = None
 
     @classmethod
     def fit(
@@ -82,10 +91,10 @@ class RecallModels:
             "same_users": fit_cooccurrence(interactions, now, config.same_users),
             "same_baskets": fit_cooccurrence(interactions, now, config.same_baskets),
         }
-        if vectors is not None:
-            models["similar_text"] = fit_similar_text(vectors, config.similar_text)
         popularity = Popularity.fit(interactions, now, config.popular_half_life_days)
-        return cls(models, popularity, config.repeat_half_life_days)
+        if vectors is not None:
+            models[SIMILAR_TEXT] = fit_similar_text(vectors, config.similar_text)
+        return cls(models, popularity, config.repeat_half_life_days, config.text_fill)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -97,14 +106,44 @@ class RecallModels:
         self, histories: Interactions, now: int
     ) -> Float32[np.ndarray, "channels users items"]:
         """Score all items by every channel for each history, at a time in seconds since 1970."""
-        result = np.empty((len(self.names), histories.users, histories.items), np.float32)
+        popular = self.popular[:, None]
+        shape = (len(popular), histories.users, histories.items)
+        return np.concatenate([self.personal(histories, now), np.broadcast_to(popular, shape)])
+
+    def personal(
+        self, histories: Interactions, now: int
+    ) -> Float32[np.ndarray, "channels users items"]:
+        """Score all items by the channels that read the history, which are the first ones."""
+        models = self.item_to_item.values()
         repeats = (Repeat(), Repeat(self.repeat_half_life_days))
-        scorers: list[ItemToItem | Repeat] = [*self.item_to_item.values(), *repeats]
-        for row, model in enumerate(scorers):
-            result[row] = _spread(model.scores(histories, now))
+        scores = [model.scores(histories, now, self.added) for model in models]
+        scores += [repeat.scores(histories, now) for repeat in repeats]
+        return np.stack([_spread(of_channel) for of_channel in scores])
+
+    @cached_property
+    def popular(self) -> Float32[np.ndarray, "windows items"]:
+        """The scores of all items by the channels that need no history, which are the last ones."""
         logs = np.log1p(self.popularity.counts)
-        result[len(scorers) :] = (logs / np.maximum(logs.max(axis=1, keepdims=True), 1))[:, None, :]
-        return result
+        return np.asarray(logs / np.maximum(logs.max(axis=1, keepdims=True), 1), np.float32)
+
+    def with_fill(self, vectors: Float32[np.ndarray, "items dim"] | None) -> "RecallModels":
+        """Give items without events the scores of items with similar texts.
+
+        The blend and the rankers learn without this step. An item that was in the catalogue before
+        its first sale would teach them that new items do not sell.
+        """
+        if vectors is None:
+            return self
+        fill = text_fill(vectors, self.popularity.last >= 0, self.text_fill)
+        models = {
+            name: model if name == SIMILAR_TEXT else model.with_fill(fill)
+            for name, model in self.item_to_item.items()
+        }
+        return replace(self, item_to_item=models, popularity=self.popularity.with_fill(fill))
+
+    def extended(self, added: sparse.csr_matrix) -> "RecallModels":
+        """Return the channels for further items, which have the last rows; see `added`."""
+        return replace(self, popularity=self.popularity.extended(added), added=added)
 
     def save(self, directory: Path) -> None:
         """Write the channels to an existing directory."""
@@ -114,6 +153,7 @@ class RecallModels:
         settings = {
             "item_to_item": list(self.item_to_item),
             "repeat_half_life_days": self.repeat_half_life_days,
+            "text_fill": asdict(self.text_fill),
         }
         (directory / _SETTINGS).write_text(json.dumps(settings) + "\n")
 
@@ -131,74 +171,17 @@ class RecallModels:
             if any(Path(name).name != name for name in names):
                 raise ValueError("a name of a channel is a path")
             half_life = float(settings["repeat_half_life_days"])
+            few, power, strength = (float(settings["text_fill"][name]) for name in _FILL)
+            if not 1 <= few <= _MAX_NEIGHBOURS:
+                raise ValueError(f"neighbours is {few}; it is 1 to {_MAX_NEIGHBOURS}")
         except (KeyError, TypeError, ValueError) as error:
             raise InputError(f"{path} cannot be read: {error}; train again") from error
         return cls(
             {name: ItemToItem.open(directory / f"{name}.npz", items) for name in names},
             Popularity.open(directory / _POPULARITY, items),
             half_life,
+            TextFillConfig(int(few), power, strength),
         )
-
-
-@dataclass(frozen=True)
-class CandidateLists:
-    """The items that the channels recall for each user.
-
-    Attributes:
-        rows: Item rows of each user's list, in ascending order; -1 is padding.
-        scores: The channels' scores of these items; 0 for padding.
-    """
-
-    rows: Int32[np.ndarray, "users candidates"]
-    scores: Float32[np.ndarray, "users candidates channels"]
-
-    @property
-    def where(self) -> Bool[np.ndarray, "users candidates"]:
-        """False for padding."""
-        return self.rows >= 0
-
-    def of_users(self, users: Int[np.ndarray, " batch"]) -> "CandidateLists":
-        """Return the lists of some users."""
-        return CandidateLists(self.rows[users], self.scores[users])
-
-
-def candidate_lists(
-    models: RecallModels,
-    histories: Interactions,
-    now: int,
-    depth: int,
-    excluded: sparse.csr_matrix | None = None,
-) -> CandidateLists:
-    """Join the `depth` best items of every channel, except for items with score 0.
-
-    Args:
-        models: The channels.
-        histories: The histories to recall for.
-        now: The time of the recall, in seconds since 1970.
-        depth: Number of items that each channel recalls.
-        excluded: Items that are not recalled, as a users × items matrix; None excludes no item.
-    """
-    rows, values = [], []
-    for start in range(0, histories.users, _BATCH):
-        batch = range(start, min(start + _BATCH, histories.users))
-        scores = models.scores(histories.of_users(np.array(batch)), now)
-        for place, user in enumerate(batch):
-            masked = scores[:, place]
-            if excluded is not None:
-                masked = masked.copy()
-                masked[:, excluded[user].indices] = 0
-            few = min(depth, histories.items)
-            best = np.argpartition(-masked, few - 1, axis=1)[:, :few]
-            chosen = np.unique(best[np.take_along_axis(masked, best, axis=1) > 0])
-            rows.append(chosen.astype(np.int32))
-            values.append(scores[:, place, chosen].T)
-    width = max(map(len, rows), default=0)
-    padded = np.full((histories.users, width), -1, np.int32)
-    padded_scores = np.zeros((histories.users, width, len(models.names)), np.float32)
-    for number, (own, value) in enumerate(zip(rows, values, strict=True)):
-        padded[number, : len(own)] = own
-        padded_scores[number, : len(own)] = value
-    return CandidateLists(padded, padded_scores)
 
 
 def _spread(scores: Float32[np.ndarray, "users items"]) -> Float32[np.ndarray, "users items"]:

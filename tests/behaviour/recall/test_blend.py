@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize
 
 from base.errors import InputError
-from behaviour.blend import GROUPS, Blend, Lists, group_of
+from behaviour.recall.blend import GROUPS, Blend, Lists, group_of
 
 CHANNELS = ("also_bought", "popular")
 
@@ -54,7 +54,7 @@ def test_padding_and_lists_without_a_right_item_change_nothing():
 
 
 def test_the_gradient_is_that_of_the_loss():
-    from behaviour.blend import _loss
+    from behaviour.recall.blend import _loss
 
     one = lists(0, 9, 1, users=5, candidates=6)
     weights = np.array([0.3, -0.2])

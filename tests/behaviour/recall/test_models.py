@@ -5,7 +5,8 @@ import pytest
 from scipy import sparse
 
 from base.errors import InputError
-from behaviour.recall import RecallConfig, RecallModels, candidate_lists
+from behaviour.recall.candidates import candidate_lists
+from behaviour.recall.models import RecallConfig, RecallModels
 from tests.behaviour.models.histories import day, interactions
 
 SHOP = interactions([[(0, [0, 1]), (8, [0, 2])], [(4, [1]), (6, [2])], [(9, [0])], []], items=5)

@@ -1,0 +1,1 @@
+"""Exploration: show uncertain items at some positions, with known probabilities."""

@@ -1,0 +1,1 @@
+"""The recommender of a bundle, which serves the code that evaluation measures."""

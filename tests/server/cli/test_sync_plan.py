@@ -1,0 +1,73 @@
+"""The plan of a synchronisation: what differs, in which order it is written, what is refused."""
+
+from dataclasses import replace
+
+import pytest
+
+from base.errors import InputError
+from catalog.items import MAX_ITEM_CHARACTERS, Item
+from catalog.store import ItemStore
+from server.cli.sync_plan import compare, cut
+
+LAMP = Item("a", "Lamp", brand="Lux", price=5.0, rating=4.0, attributes={"colour": ("red", "blue")})
+DESK = Item("b", "Desk", price=50.0, in_stock=True, categories=("Office > Desks", "Desks"))
+
+
+def test_writes_without_model_work_come_first_and_new_items_last() -> None:
+    exported = [
+        Item("new", "Sofa"),
+        replace(LAMP, title="Small lamp", price=4.0),
+        replace(DESK, in_stock=False),
+    ]
+    plan = compare(ItemStore.of(exported), [LAMP, DESK])
+    assert plan.writes == [("b", ("in_stock",)), ("a", ("title", "price")), ("new", ())]
+    assert (plan.exported, plan.served, plan.missing) == (3, 2, [])
+
+
+@pytest.mark.parametrize(
+    ("change", "names"),
+    [
+        ({"attributes": {"colour": ("blue", "red")}}, ("attributes",)),
+        ({"attributes": {"colour": "red"}}, ("attributes",)),
+        ({"attributes": {}}, ("attributes",)),
+        ({"brand": None}, ("brand",)),
+        ({"brand": ""}, ("brand",)),
+        ({"categories": ("Lamps",)}, ("categories",)),
+        ({}, ()),
+    ],
+    ids=str,
+)
+def test_each_field_is_compared_by_its_value(change: dict[str, object], names: object) -> None:
+    # The second item has a value in every field, so that every field is compared.
+    other = Item("z", "Z", brand="B", category="C", attributes={"colour": "red"})
+    exported = ItemStore.of([LAMP.changed(change), other])
+    assert [each for _, each in compare(exported, [LAMP, other]).changed] == (
+        [names] if names else []
+    )
+
+
+def test_what_the_export_does_not_have_is_left_alone() -> None:
+    bare = Item("a", "Lamp", price=5.0)
+    plan = compare(ItemStore.of([bare]), [LAMP])
+    assert plan.changed == []
+    assert plan.fields == ("title", "price", "sale_price")
+
+
+def test_the_largest_share_may_be_lost_but_no_more() -> None:
+    served = [Item(str(number), "Lamp", price=1.0) for number in range(20)]
+    whole = ItemStore.of(
+        [replace(item, price=None) if item.item_id == "0" else item for item in served]
+    )
+    compare(whole, served).check(0.05)
+    compare(ItemStore.of(served[1:]), served).check(0.05)
+    for exported in (ItemStore.of(served[2:]), whole):
+        with pytest.raises(InputError, match=r"the export lacks . of the server's 20 "):
+            compare(exported, served).check(0.049)
+    compare(ItemStore.of(served), []).check(0.0)
+
+
+def test_only_the_description_is_cut_to_the_limit_of_a_server() -> None:
+    long = replace(DESK, description="x" * (2 * MAX_ITEM_CHARACTERS))
+    other = sum(map(len, ("b", "Desk", "Office > Desks", "Desks")))
+    assert cut(long) == replace(long, description="x" * (MAX_ITEM_CHARACTERS - other))
+    assert cut(DESK) is DESK

@@ -1,0 +1,1 @@
+"""Off-policy estimates: how another ranking would have done, from events with propensities."""
