@@ -6,9 +6,11 @@ and the linear part is the standardised cosine of the towers. Training therefore
 the ranking by the towers' cosines.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 import jax.numpy as jnp
 import numpy as np
@@ -26,6 +28,9 @@ from bert.model import Bert, Dense
 from bert.saving import load_model, save_model
 from rerank.features import FEATURE_NAMES, FeatureStatistics
 
+Activation: TypeAlias = Literal["gelu", "tanh"]
+_ACTIVATIONS: Mapping[str, Callable[[Array], Array]] = {"gelu": gelu, "tanh": jnp.tanh}
+
 
 @dataclass(frozen=True)
 class RerankerConfig:
@@ -34,6 +39,7 @@ class RerankerConfig:
     max_query_tokens: int = 24  # maximum word pieces of the query
     max_tokens: int = 96  # maximum tokens of a pair, [CLS] and all [SEP] included
     fusion: int = 128  # width of the fusion network
+    activation: Activation = "gelu"  # activation of the fusion network
 
     def check(self, bert: BertConfig) -> None:
         """Check that the values are in range, and that the token budgets fit an encoder.
@@ -50,6 +56,10 @@ class RerankerConfig:
             )
         if not 0 < self.fusion <= limits.FUSION:
             raise InputError(f"reranker: fusion {self.fusion} is not between 1 and {limits.FUSION}")
+        if self.activation not in _ACTIVATIONS:
+            raise InputError(
+                f"reranker: activation {self.activation!r} is not one of {', '.join(_ACTIVATIONS)}"
+            )
 
 
 class Reranker(nnx.Module):
@@ -126,7 +136,8 @@ class Reranker(nnx.Module):
         self, text: Float[Array, "pairs fusion"], features: Float[Array, "pairs inputs"]
     ) -> Float[Array, " pairs"]:
         """Compute logits, in float32, from vectors of `read` and from features."""
-        return fuse(self.features, self.output, self.linear, text, features)
+        layers = (self.features, self.output, self.linear)
+        return fuse(*layers, text, features, activation=self.config.activation)
 
 
 def fuse(
@@ -135,9 +146,12 @@ def fuse(
     linear: Dense,
     text: Float[Array, "pairs fusion"],
     values: Float[Array, "pairs inputs"],
+    *,
+    activation: Activation,
 ) -> Float[Array, " pairs"]:
     """Compute `Reranker.fuse` from the fusion layers, for programs without the encoder."""
-    return (output(gelu(text + features(values))) + linear(values))[:, 0]
+    hidden = _ACTIVATIONS[activation](text + features(values))
+    return (output(hidden) + linear(values))[:, 0]
 
 
 def pretrained_reranker(bert: Bert, config: RerankerConfig, *, seed: int) -> Reranker:

@@ -46,6 +46,7 @@ class PairScorer:
         graph = nnx.graphdef(reranker)
         heads, self._heads = nnx.split(_heads(reranker))
         self._dtype = dtype = numerics.input_dtype
+        activation = reranker.config.activation
 
         def read(
             state: nnx.State[Any, Any], tokens: PackedRows
@@ -59,7 +60,7 @@ class PairScorer:
             values: Float[Array, "pairs inputs"],
         ) -> Float[Array, " pairs"]:
             features, output, linear = nnx.merge(heads, state)
-            return fuse(features, output, linear, text, values)
+            return fuse(features, output, linear, text, values, activation=activation)
 
         self.width = reranker.config.fusion
         self.forward = pair_forward(

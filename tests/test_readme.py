@@ -25,11 +25,11 @@ from train.cli.commands import (
     EvaluateConfig,
     ExportEventsConfig,
     ImportEventsConfig,
+    RecommendCommand,
     ValidateConfig,
 )
 from train.cli.main import COMMANDS
 from train.evaluation.policy.evaluate import PolicyConfig
-from train.evaluation.recommend.evaluate import RecommendConfig
 from train.pipeline.options import FULL, TrainConfig
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,7 +103,7 @@ def test_documented_console_commands_parse(given: list[str]) -> None:
     }
     of_events = {"export-events": ExportEventsConfig, "import-events": ImportEventsConfig}
     assert {*configs, "train"} == set(CONSOLE_COMMANDS)
-    tasks: dict[str, type] = {"recommend": RecommendConfig, "policy": PolicyConfig}
+    tasks: dict[str, type] = {"recommend": RecommendCommand, "policy": PolicyConfig}
     if rest[:1] == ["--task"]:
         command, rest = rest[1], rest[2:]
         configs[command] = tasks[command]
@@ -182,7 +182,7 @@ def test_options_named_in_the_text_exist(
         CheckConfig,
         ImportConfig,
         SyncConfig,
-        RecommendConfig,
+        RecommendCommand,
         PolicyConfig,
     ):
         with pytest.raises(SystemExit):

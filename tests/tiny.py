@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from flax import nnx
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from bench.index.ours import build_index
 from bert.config import BertConfig
@@ -186,4 +186,25 @@ def write_pretrained(directory: Path) -> Path:
     bert = Bert(tiny_bert(tokenizer, layers=2), rngs=nnx.Rngs(5))
     save_file(bert_tensors(bert), directory / WEIGHTS_FILE)
     (directory / CONFIG_FILE).write_text(json.dumps(bert.config.to_hf()))
+    return directory
+
+
+def write_cross_encoder(directory: Path) -> Path:
+    """Write a random cross-encoder with one label in Hugging Face's format."""
+    write_pretrained(directory)
+    random = np.random.default_rng(7)
+    tensors = {f"bert.{name}": x for name, x in load_file(directory / WEIGHTS_FILE).items()}
+    config = json.loads((directory / CONFIG_FILE).read_text())
+    width = config["hidden_size"]
+    for name, shape in (
+        ("bert.pooler.dense.weight", (width, width)),
+        ("bert.pooler.dense.bias", (width,)),
+        ("classifier.weight", (1, width)),
+        ("classifier.bias", (1,)),
+    ):
+        tensors[name] = random.normal(0, 0.5, shape).astype(np.float32)
+    save_file(tensors, directory / WEIGHTS_FILE, metadata={"format": "pt"})
+    config |= {"architectures": ["BertForSequenceClassification"], "pad_token_id": 0}
+    config |= {"id2label": {"0": "LABEL_0"}, "label2id": {"LABEL_0": 0}}
+    (directory / CONFIG_FILE).write_text(json.dumps(config))
     return directory

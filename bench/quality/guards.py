@@ -101,8 +101,8 @@ DATASETS: Mapping[str, Callable[[pa.Table, pa.Table], pa.Table]] = {
 }
 
 
-def _columns(judgments: pa.Table, *names: str) -> list[tuple[str, ...]]:
-    return list(zip(*(judgments[name].to_pylist() for name in names), strict=True))
+def _columns(judgments: pa.Table, first: str, second: str) -> list[tuple[str, str]]:
+    return list(zip(judgments[first].to_pylist(), judgments[second].to_pylist(), strict=True))
 
 
 def _replaced(table: pa.Table, name: str, values: Sequence[Any]) -> pa.Table:

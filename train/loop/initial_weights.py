@@ -1,6 +1,7 @@
 """The initial weights of a run: a pretrained BERT, or an earlier bundle."""
 
 import hashlib
+import json
 import shutil
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from bert.model import Bert
 from bert.numerics import Numerics
 from bert.params import CONFIG_FILE, WEIGHTS_FILE, resolve_pretrained
 from bert.tokens import TOKENIZER_FILE, Tokenizer
+from rerank.cross_encoder import load_cross_encoder
 from rerank.features import FeatureStatistics
 from rerank.model import Reranker, RerankerConfig, load_reranker, pretrained_reranker
 from rerank.scorer import PairScorer
@@ -137,6 +139,43 @@ class InitialWeights:
     def copy_reranker(self, directory: Path) -> None:
         """Copy the reranker of a bundle, unchanged."""
         shutil.copytree(self.directory / bundle.RERANK, directory, dirs_exist_ok=True)
+
+
+@dataclass(frozen=True)
+class CrossEncoder:
+    """A public cross-encoder, with which a new reranker starts.
+
+    Attributes:
+        directory: A Hugging Face directory of a `BertForSequenceClassification` with one label.
+    """
+
+    directory: Path
+
+    @property
+    def digest(self) -> str:
+        """A hash that identifies the weights."""
+        return _file_digest(self.directory / WEIGHTS_FILE).hex()
+
+    def reranker(self, config: RerankerConfig, tokenizer: Tokenizer) -> Reranker:
+        """Make a reranker that scores pairs exactly as the cross-encoder.
+
+        Args:
+            config: The token budgets.
+            tokenizer: The tokenizer of the towers, which is the only tokenizer of a bundle.
+
+        Raises:
+            InputError: the files describe another model, or the model has another vocabulary.
+        """
+        if _vocabulary(read_tokenizer(self.directory)) != _vocabulary(tokenizer):
+            raise InputError(
+                f"{self.directory} has another vocabulary than the towers; give --rerank-init-from "
+                "a cross-encoder with the vocabulary of --init-from, and --vocabulary.no-prune"
+            )
+        return load_cross_encoder(self.directory, config, read_sizes(self.directory))
+
+
+def _vocabulary(tokenizer: Tokenizer) -> Any:
+    return json.loads(tokenizer.files[TOKENIZER_FILE])["model"]["vocab"]
 
 
 def _file_digest(path: Path) -> bytes:

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Int64
 
+from base.errors import InputError
 from bert.numerics import Numerics, choose_numerics
+from bert.params import resolve_pretrained
 from bert.tokens import Tokenizer
 from catalog.dataset.reading import Dataset, read_dataset
 from catalog.store import ItemStore
@@ -21,7 +23,7 @@ from towers.model import TowersConfig
 from train.data.log_replay import LogReplay
 from train.data.relevance import Relevance, relevance_of
 from train.data.vectors import item_texts
-from train.loop.initial_weights import InitialWeights
+from train.loop.initial_weights import CrossEncoder, InitialWeights
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.steps import report_of
 from train.pipeline.vocabulary import model_texts, prune
@@ -123,6 +125,23 @@ class TrainingInputs:
                 self.config.init_from,
             )
         return weights
+
+    @cached_property
+    def cross_encoder(self) -> CrossEncoder | None:
+        """The cross-encoder that `--rerank-init-from` names; None without that option.
+
+        Raises:
+            InputError: the model is missing, or `--init-from` names a bundle with a reranker.
+        """
+        name = self.config.rerank_init_from
+        if name is None:
+            return None
+        if self.initial_weights.has_reranker:
+            raise InputError(
+                "--init-from names a bundle with a reranker, so --rerank-init-from has no use; "
+                "give one of them"
+            )
+        return CrossEncoder(resolve_pretrained(name))
 
     @cached_property
     def towers_config(self) -> TowersConfig:

@@ -40,6 +40,9 @@ class TrainConfig:
     # initial weights: all-MiniLM-L6-v2, the directory of a Hugging Face model, a hub name with its
     # commit (org/name@<40 hexadecimal digits>), or a bundle
     init_from: str = DEFAULT_PRETRAINED
+    # cross-encoder that the reranker starts from: model name or directory; None starts from the
+    # towers' encoder
+    rerank_init_from: str | None = None
     # number of layers of the pretrained encoder to keep, from the first on; None keeps all
     layers: int | None = None
     # number of layers of the towers' encoder that a new reranker keeps, from the first on; None

@@ -18,7 +18,7 @@ from catalog.store import ItemStore
 from lexical.analysers import ANALYSERS
 from lexical.index import LexicalIndex
 from lexical.suggestions import build_suggestions
-from rerank.features import FEATURE_NAMES
+from rerank.features import FEATURE_NAMES, FeatureStatistics
 from rerank.model import Reranker, save_reranker
 from search import bundle
 from search.bundle.building import build_indexes, save_held_out
@@ -26,6 +26,7 @@ from search.channels import SEARCH_CHANNELS
 from search.channels.base import Query
 from search.feature_source import FeatureSource, newest_release
 from towers.encoder import TowerEncoder
+from towers.history.blocks import BLOCKS_VERSION
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
@@ -42,6 +43,7 @@ from train.data.relevance import (
 )
 from train.data.vectors import item_texts, write_vectors
 from train.evaluation.guard import can_be_taken, untrained
+from train.evaluation.metrics import MIN_QUERIES
 from train.evaluation.report import JudgedQuery
 from train.loop.fit import FitConfig, TrainingSetup
 from train.loop.parameters import make_mesh
@@ -132,6 +134,7 @@ class TrainingRun(TrainingInputs):
                 "layers": config.rerank_layers,
                 "features": list(FEATURE_NAMES),
                 "guard": config.guard.reranker,
+                "start": self.cross_encoder and self.cross_encoder.digest,
             },
             config.candidates,
             config.reranker,
@@ -145,7 +148,11 @@ class TrainingRun(TrainingInputs):
         people = self._step(
             "people",
             self._people,
-            {"index": index.digest, "before": config.behaviour.before},
+            {
+                "index": index.digest,
+                "before": config.behaviour.before,
+                "blocks": BLOCKS_VERSION,
+            },
             config.people,
             config.people_fit,
         )
@@ -278,13 +285,10 @@ class TrainingRun(TrainingInputs):
         recalled = None if self.relevance is None else MinedCandidates.read(self._directory("mine"))
         queries = self._encoded_queries(towers)
         training = recalled and self._training_lists(recalled, queries)
-        if self.relevance is None or recalled is None or not training:
-            if self.initial_weights.has_reranker:
-                self.initial_weights.copy_reranker(directory)
-                return {"reranker": f"as in {self.config.init_from}"}
-            logger.info("no training query has an item to rank above another: no reranker")
-            return {"reranker": "none"}
-        dev_queries, rule = self.relevance.splits.count("dev"), self.config.guard.reranker
+        dev_queries, rule = self._dev_queries, self.config.guard.reranker
+        is_verifiable = self.cross_encoder is None or dev_queries >= MIN_QUERIES
+        if self.relevance is None or recalled is None or not training or not is_verifiable:
+            return self._keep_reranker(directory)
         if not can_be_taken(rule, dev_queries):
             instead = "recall alone ranks"
             if self.initial_weights.has_reranker:
@@ -323,6 +327,26 @@ class TrainingRun(TrainingInputs):
         save_reranker(reranker, directory)
         statistics.write(directory)
         return {**report, "trained_features": sum(statistics.trained)}
+
+    def _keep_reranker(self, directory: Path) -> Mapping[str, Any]:
+        """Write the initial reranker without training, if there is one."""
+        if self.initial_weights.has_reranker:
+            self.initial_weights.copy_reranker(directory)
+            return {"reranker": f"as in {self.config.init_from}"}
+        if self.cross_encoder is None:
+            logger.info("no training query has an item to rank above another: no reranker")
+            return {"reranker": "none"}
+        if not can_be_taken(self.config.guard.reranker, self._dev_queries):
+            decision = untrained("reranker", "recall alone ranks", self._dev_queries)
+            return {"guard": decision.to_json()}
+        save_reranker(self._untrained_reranker(self._trained_towers()), directory)
+        # Without training, the reranker reads no features.
+        FeatureStatistics.of(np.full((1, len(FEATURE_NAMES)), np.nan, np.float32)).write(directory)
+        return {"reranker": f"as in {self.config.rerank_init_from}"}
+
+    @property
+    def _dev_queries(self) -> int:
+        return 0 if self.relevance is None else self.relevance.splits.count("dev")
 
     def bundle(self, steps: Sequence[TrainingStep]) -> Path:
         """Assemble the bundle from the steps, unless it is up to date."""
@@ -374,6 +398,8 @@ class TrainingRun(TrainingInputs):
         )
 
     def _untrained_reranker(self, towers: Towers) -> Reranker:
+        if self.cross_encoder is not None:
+            return self.cross_encoder.reranker(self.config.reranker, self.tokenizer)
         encoder = towers.bert
         if self.config.rerank_layers is not None:
             encoder = first_layers(encoder, min(self.config.rerank_layers, len(encoder.layers)))

@@ -11,12 +11,12 @@ from behaviour.recall.blend import Blend
 from rerank.recommend import features
 from rerank.recommend.recommender import Recommender, groups_of
 from search.channels.base import Query
-from search.channels.fusion import Candidates
 from search.channels.popular import PopularChannel
 from search.people.history import NO_HISTORY
 from search.people.person import Surface
 from search.people.weights import ALSO_BOUGHT, HISTORY, POPULAR, REPEAT
 from search.pipeline.state import RECOMMENDED, RerankScores, SearchState
+from search.ranking.candidates import Candidates
 from search.recommending.learned import MICROSECONDS, Learned, LearnedList, public_channel
 from search.request import DENSE
 

@@ -15,7 +15,7 @@ from search.config import EngineConfig
 from search.engine import Engine
 from search.request import SearchRequest
 from search.result import Degradation
-from tests.tiny import tiny_items
+from tests.tiny import tiny_items, write_cross_encoder
 from tests.train.examples import TEXTS, towers_example
 from train.cli.main import main
 from train.data.relevance import Relevance
@@ -160,3 +160,22 @@ def test_a_bundle_without_its_reranker_ranks_as_recall_does(tiny_bundle, tmp_pat
     request = SearchRequest.by_score("usb c charger", page_size=20, rerank_depth=0)
     ranked = engine.search(replace(request, rerank_depth=None)).hits
     assert [hit.item_id for hit in ranked] == [hit.item_id for hit in before.search(request).hits]
+
+
+def test_a_cross_encoder_is_the_second_stage_of_items_alone_if_it_is_asked_for(
+    dataset, flags, tmp_path
+):
+    cross_encoder = tmp_path / "cross-encoder"
+    cross_encoder.mkdir()
+    write_cross_encoder(cross_encoder)
+    data, out = dataset(items=ITEMS), tmp_path / "out"
+    options = ("--rerank-init-from", str(cross_encoder))
+    assert main(flags(data, out, *options)) == 0  # the flags of tests always take the reranker
+    engine = Engine.load(out / "bundle", FLOAT32)
+    assert engine.has_reranker
+    assert engine.search(SearchRequest("usb c charger")).reranked > 0
+    report = step_report(out, "rerank")
+    assert report["reranker"] == f"as in {cross_encoder}"
+    arguments = flags(data, out, *options, "--guard.reranker", "better")
+    assert main(["rerank", *arguments]) == 0
+    assert "recall alone ranks" in step_report(out, "rerank")["guard"]["line"]
