@@ -30,7 +30,7 @@ demo: $(VENV)/.runtime  ## train both stages on a generated store, evaluate, ser
 	PYTHON=$(BIN)/python OUT=$(OUT) docs/demo.sh
 
 test: $(VENV)/.dev  ## run the tests (ARGS: more pytest arguments; JOBS=0: no parallel tests)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff check

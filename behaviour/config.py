@@ -12,7 +12,7 @@ class CounterConfig:
     # time after which an event counts half, in days
     half_life_days: float = 30.0
     # number of impressions, at the mean rate, that are added to those of an item or of a query and
-    # an item; so a rate from few impressions is near the mean
+    # an item; so a rate from few impressions is near the mean. Rates change no answer of a server
     smoothing: float = 20.0
     max_items: int = 500_000  # largest number of items with counters, about 400 bytes each
     # largest number of pairs of a query and an item with counters, about 600 bytes each

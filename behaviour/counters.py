@@ -60,6 +60,7 @@ _STEPS = 200  # maximum number of alternations
 _CLOSE = 1e-5  # largest change of theta at which the alternation ends
 _LARGEST_EXPONENT = 200.0  # the landmark moves before weights exceed 2^200
 _AT_A_TIME = 256  # number of events that are added while readers wait
+_READ_AT_A_TIME = 20_000  # number of items that are read while the thread that adds events waits
 _MOST_CLICKED = 100_000  # number of pairs from which theta is estimated
 
 # How much an event of each type says about popularity.
@@ -171,17 +172,16 @@ class Counters:
 
     def recount(self, limit: int = 500) -> None:
         """Set `popular` to the `limit` items with the largest weighted sums of counts above 0."""
-        with self._lock:
-            sums = self._items.values[:, :_FIRST] @ _POPULARITY
-            keys = list(self._items.keys)
-        best = np.flatnonzero(sums > 0)
-        if len(best) > limit:
-            best = best[np.argpartition(-sums[best], limit - 1)[:limit]]
-        best = best[np.lexsort((best, -sums[best]))]
-        scores = (sums[best] * self._decay()).tolist()
-        self.popular = tuple(
-            (str(keys[row]), score) for row, score in zip(best, scores, strict=True)
-        )
+        best: dict[str, float] = {}
+        for start in range(0, len(self._items), _READ_AT_A_TIME):
+            with self._lock:  # shortly, because the thread that adds events waits
+                part = slice(start, start + _READ_AT_A_TIME)
+                sums = self._items.values[part, :_FIRST] @ _POPULARITY * self._decay()
+                keys = self._items.keys[part]
+            largest = np.argsort(-sums, kind="stable")[:limit]
+            best.update((str(keys[row]), float(sums[row])) for row in largest if sums[row] > 0)
+        ranked = sorted(best.items(), key=lambda entry: -entry[1])
+        self.popular = tuple(ranked[:limit])
 
     @property
     def examination(self) -> Float64[np.ndarray, " positions"]:
@@ -196,8 +196,8 @@ class Counters:
         with self._lock:
             clicked = np.flatnonzero(self._pairs.values[:, _CLICK] > 0)
             if len(clicked) > _MOST_CLICKED:
-                order = np.argsort(-self._pairs.values[clicked, _CLICK], kind="stable")
-                clicked = clicked[order[:_MOST_CLICKED]]
+                clicks = self._pairs.values[clicked, _CLICK]
+                clicked = clicked[np.argpartition(-clicks, _MOST_CLICKED)[:_MOST_CLICKED]]
             pairs = self._pairs.values[clicked]
         pairs *= self._decay()
         self._theta = _estimate(pairs[:, _FIRST:_COLUMNS], pairs[:, _COLUMNS:], self._theta)

@@ -25,8 +25,6 @@ class PastEvent(NamedTuple):
     sequence: int  # sequence number of the event in the log
     type: str
     item_id: str
-    price: float | None
-    quantity: float | None
 
 
 def person_key(user_id: str | None, session_id: str | None) -> str | None:
@@ -76,9 +74,7 @@ class Histories:
             key = person_key(stored.user_id, event.session_id)
             if key is None or event.type in _LEFT_OUT:
                 continue
-            past = PastEvent(
-                event.time, stored.sequence, event.type, event.item_id, event.price, event.quantity
-            )
+            past = PastEvent(event.time, stored.sequence, event.type, event.item_id)
             (self._purchases if event.type in _PURCHASES else self._others).add(key, past)
 
     def join(self, session_id: str, user_id: str, last_forgotten: int = 0) -> None:

@@ -22,7 +22,6 @@ that it opens. A bundle must not change, so `LexicalIndex.open` opens a director
 import math
 import shutil
 import tempfile
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache, partial
 from itertools import accumulate
@@ -33,12 +32,12 @@ import tantivy
 from jaxtyping import Float32, Int32
 
 from base.errors import InputError
-from base.untrusted import limits
 from catalog.store import ItemStore
 from lexical.analysers import QueryWord, cjk
 from lexical.config import LexicalConfig
 from lexical.query_terms import Lookups, pinyin_syllables, weighted_terms
-from lexical.schema import LANGUAGE, PINYIN, ROW, IndexSchema
+from lexical.schema import PINYIN, ROW, IndexSchema
+from lexical.term_dictionary import has_sound, read_languages, read_vocabulary
 from lexical.vocabulary import Vocabulary
 
 MAX_TERMS = 64
@@ -53,9 +52,7 @@ _SCORE_BATCH = 512
 _WRITER_BYTES = 1 << 30
 _PINYIN_WEIGHTS = {PINYIN: 1.0}  # relative to the weight of the title
 _CACHED = 4_096  # maximum number of terms of pinyin that are known to be in the index or not
-_MAX_LANGUAGES = 8  # maximum number of languages in which a query is read
 _FREQUENT = 0.05  # share of items from which a term counts as frequent
-_FIRST_TERMS = 4_096  # number of terms to read from a dictionary before most of it is read
 
 
 class LexicalIndex:
@@ -87,9 +84,9 @@ class LexicalIndex:
         self._searcher = index.searcher()
         self._rows = rows
         self.vocabulary = vocabulary
-        self.languages = _languages(self._searcher, schema)
+        self.languages = read_languages(self._searcher, schema)
         # Cache a partial, not a method: a method's cache would keep the index in memory.
-        self._has_sound = lru_cache(_CACHED)(partial(_has_sound, self._searcher, schema))
+        self._has_sound = lru_cache(_CACHED)(partial(has_sound, self._searcher, schema))
 
     @classmethod
     def build(
@@ -155,17 +152,11 @@ class LexicalIndex:
                 f"{directory}: opening the lexical index needs a temporary directory ({error}); "
                 "free space there, or name another directory with TMPDIR"
             ) from error
-        size = sum(path.stat().st_size for path in directory.iterdir())
-        counts: Counter[str] = Counter()
         searcher = index.searcher()
-        for field in schema.weights:
-            try:
-                counts.update(_terms(searcher, field, size // limits.BYTES_PER_TERM))
-            except ValueError as error:
-                raise InputError(f"{directory}: the field {field} has {error}") from None
+        vocabulary = read_vocabulary(searcher, schema, directory)
         if schema.by_language and searcher.terms_with_prefix(PINYIN, "", limit=1):
             cjk.syllables("\u4e00")  # load its dictionaries now, and not during the first query
-        return cls(index, schema, searcher.num_docs, Vocabulary(counts))
+        return cls(index, schema, searcher.num_docs, vocabulary)
 
     def __len__(self) -> int:
         return int(self._searcher.num_docs)
@@ -400,38 +391,3 @@ class LexicalIndex:
         return tantivy.Query.boolean_query(
             [(tantivy.Occur.Must, query), (tantivy.Occur.Must, unscored)]
         )
-
-
-def _has_sound(searcher: tantivy.Searcher, schema: IndexSchema, term: str) -> bool:
-    return schema.by_language and searcher.doc_freq(PINYIN, term) > 0
-
-
-def _languages(searcher: tantivy.Searcher, schema: IndexSchema) -> list[str]:
-    """Return the languages of Latin letters that items have, the most common first."""
-    default = schema.language("")
-    if not schema.by_language:
-        return [default]
-    held = dict(searcher.terms_with_prefix(LANGUAGE, "", limit=_FIRST_TERMS))
-    by_count = sorted(held, key=lambda language: (-held[language], language))
-    return by_count[:_MAX_LANGUAGES] or [default]
-
-
-def _terms(searcher: tantivy.Searcher, field: str, most: int) -> dict[str, int]:
-    """Return the terms of a field, each with its number of items.
-
-    A dictionary of some kilobytes can have any number of long terms. So read a few terms first, and
-    then four times as many in each step.
-
-    Raises:
-        ValueError: there are more than `most` terms, or a term is too long.
-    """
-    limit = _FIRST_TERMS
-    while True:
-        terms = dict(searcher.terms_with_prefix(field, "", limit=limit))
-        if len(terms) > most:
-            raise ValueError(f"more than {most:,} terms, which is too many for its files")
-        if max(map(len, terms), default=0) > limits.TERM_CHARACTERS:
-            raise ValueError(f"a term of more than {limits.TERM_CHARACTERS} characters")
-        if len(terms) < limit:
-            return terms
-        limit *= 4

@@ -8,18 +8,15 @@ import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float32
 
-from base.errors import InputError, RequestError, check_names
+from base.errors import InputError
 from base.panics import panics_as_errors
 from bert.numerics import Numerics, choose_numerics
-from catalog.catalogue import Catalogue
-from catalog.item_text import item_text, normalise_query
-from catalog.items import Item
+from catalog.item_text import normalise_query
 from catalog.store import ItemStore
 from search import bundle
 from search.bundle import BundleError, golden
@@ -31,19 +28,19 @@ from search.errors import DeadlineExceededError, NotSupportedError
 from search.people.live import LivePeople
 from search.people.person import Person
 from search.people.weights import HISTORY
-from search.pipeline.filter import passing_items
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
 from search.pipeline.steps import Pipeline
 from search.profile import profile
+from search.questions import questions
 from search.ranking.weights import RECALL_WEIGHT, Weights, check_weights, parse_channel_weights
 from search.request import (
-    DENSE,
     BatchGetItemsRequest,
     EmbedRequest,
     GetItemRequest,
     ListItemsRequest,
     ProfileRequest,
+    QuestionsRequest,
     RerankRequest,
     RetrieveRequest,
     SearchRequest,
@@ -53,10 +50,10 @@ from search.request import (
 from search.result import (
     Degradation,
     Embeddings,
-    Hit,
     ItemList,
     Lookup,
     PersonProfile,
+    Questions,
     SearchResult,
     Suggestions,
 )
@@ -64,6 +61,7 @@ from search.runtime.cache import CacheReport, VectorCache
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates, caller_check
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot, without_deleted
+from search.stages import rerank, retrieve, similar
 from search.suggestions import suggest
 from search.understanding.interpretation import (
     CORRECTED,
@@ -280,34 +278,11 @@ class Engine:
             DeadlineExceededError: the deadline passed.
         """
         timer, snapshot = self._timer(request.deadline), self.snapshot
-        known = [n for n in snapshot.channels.names if n not in snapshot.channels.personal]
-        check_names(request.channels, "channels", known, "channel of this bundle")
-        vector = None if request.vector is None else self._unit_vector(request.vector)
-        passed = passing_items(snapshot, request.filter, timer)
-        allowed = snapshot.catalogue.alive if passed is None else passed
-        query = None
+        understood = None
         if request.query is not None:
-            interpretation = self._understood(request.query, RECALLED, snapshot)
-            with timer.stage("encode") as stage:
-                query = self._queries.query(interpretation, stage)
-        with timer.stage("recall") as stage:
-            if query is not None:
-                candidates = snapshot.channels.recall(
-                    query, request.page_size, self.weights.channels, request.channels, allowed
-                )
-            else:
-                assert vector is not None
-                candidates = snapshot.channels.nearest(vector, request.page_size, allowed)
-            stage.candidates, stage.plan = len(candidates), candidates.plan
-        matches = snapshot.count(allowed)
-        result = SearchResult(
-            candidates.hits(snapshot.catalogue, with_items=request.with_items),
-            timer.reports,
-            recalled=len(candidates),
-            reranked=0,
-            has_more=len(candidates) < matches,
-            matched=None if passed is None else matches,
-        )
+            understood = self._understood(request.query, RECALLED, snapshot)
+        weights = self.weights.channels
+        result = retrieve(snapshot, request, understood, self._queries, weights, timer)
         return self._without_deleted(result, snapshot)
 
     def rerank(self, request: RerankRequest) -> SearchResult:
@@ -325,27 +300,10 @@ class Engine:
             raise NotSupportedError("this bundle has no reranker; build one with judgments")
         budget = self._budget(request.deadline, has_optional_work=False)
         timer, snapshot = StageTimer(budget, self._estimates), self.snapshot
-        interpretation = self._understood(request.query, CORRECTED, snapshot)
-        candidates = request.candidates
-        rows = snapshot.rows([item for item in candidates if isinstance(item, str)])
-        inline = [item for item in candidates if isinstance(item, Item)]
-        with timer.stage("encode", len(candidates)) as stage:
-            query = self._queries.query(interpretation, stage)
-            roles = snapshot.catalogue.roles
-            vectors = self.models.encoder.items([item_text(item, roles) for item in inline])
-        described = Catalogue.of(ItemStore.of(inline, roles))
-        inline_source = replace(snapshot.feature_source, catalogue=described, channels=None)
-        inline_rows = np.arange(len(inline), dtype=np.int32)
-        hits: list[Hit] = []
-        for source, source_rows, known in (
-            (snapshot.feature_source, rows, {}),
-            (inline_source, inline_rows, {DENSE: vectors @ query.vector}),
-        ):
-            scores = self._scorer.scores(query, source_rows, known, source, budget, timer)
-            hits += scores.hits(source.catalogue, source_rows)
-        hits.sort(key=lambda hit: -hit.score)
-        result = SearchResult(
-            tuple(hits), timer.reports, recalled=0, reranked=len(hits), rerank_target=len(hits)
+        understood = self._understood(request.query, CORRECTED, snapshot)
+        encoder, scorer = self.models.encoder, self._scorer
+        result = rerank(
+            snapshot, request, understood, self._queries, encoder, scorer, budget, timer
         )
         return self._without_deleted(result, snapshot)
 
@@ -357,16 +315,7 @@ class Engine:
             DeadlineExceededError: the deadline passed.
         """
         timer, snapshot = self._timer(request.deadline), self.snapshot
-        [row] = snapshot.rows([request.item_id]).tolist()
-        passed = passing_items(snapshot, request.filter, timer)
-        others = snapshot.other_items(row, passed, exclude_variants=request.exclude_variants)
-        with timer.stage("recall") as stage:
-            vector = snapshot.channels.vector(row)
-            candidates = snapshot.channels.nearest(vector, request.page_size, others)
-            stage.candidates, stage.plan = len(candidates), candidates.plan
-        hits = candidates.hits(snapshot.catalogue, with_items=True)
-        result = SearchResult(hits, timer.reports, recalled=len(candidates), reranked=0)
-        return self._without_deleted(result, snapshot)
+        return self._without_deleted(similar(snapshot, request, timer), snapshot)
 
     def dense_scores(self, query: str, item_ids: Sequence[str]) -> Float32[np.ndarray, " items"]:
         """Return the cosines of a query with items of the catalogue.
@@ -400,6 +349,10 @@ class Engine:
         """Return what is believed of a person; see `search.profile`."""
         now = self._now(request.person)
         return profile(self.snapshot, request, people, now, self._timer(None))
+
+    def questions(self, request: QuestionsRequest) -> Questions:
+        """Return preference questions for a new person; see `search.questions`."""
+        return questions(self.snapshot, request, self._timer(request.deadline))
 
     def _understood(self, query: str, kinds: Understanding, snapshot: Snapshot) -> Interpretation:
         """Interpret a query of a call that has no switches."""
@@ -439,14 +392,6 @@ class Engine:
     def _timer(self, deadline: float | None) -> StageTimer:
         """Return the timer of a request without optional work."""
         return StageTimer(self._budget(deadline, has_optional_work=False), self._estimates)
-
-    def _unit_vector(self, vector: Float32[np.ndarray, " width"]) -> Float32[np.ndarray, " dim"]:
-        if vector.shape != (self.dim,):
-            raise RequestError(
-                "vector", f"has {vector.size:,} numbers; give {self.dim:,}, the width of the index"
-            )
-        wide = vector.astype(np.float64)  # in float32, the squares of very small numbers are 0
-        return (wide / np.linalg.norm(wide)).astype(np.float32)
 
     def _without_deleted(self, result: SearchResult, searched: Snapshot) -> SearchResult:
         """Return the result without items that were deleted during the request."""

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from base.errors import RequestError, check_count, check_range
+from behaviour.questions import MAX_QUESTIONS
 from catalog.facets import Facet
 from catalog.filters import Filter
 from catalog.item_text import normalise_query
@@ -295,6 +296,28 @@ class ProfileRequest:
         check_person(self.person)
         if not (self.person.user_id or self.person.session_id or self.person.history):
             raise RequestError("person", "names nobody; give a user_id, a session_id or a history")
+
+
+@dataclass(frozen=True)
+class QuestionsRequest:
+    """Preference questions for a new person.
+
+    Raises:
+        RequestError: a field is out of its limits.
+    """
+
+    _: KW_ONLY
+    page_size: int = 8  # maximum number of questions
+    filter: Filter | None = None  # only items that pass this filter are asked about
+    # attributes of the situation, such as {"country": "France"}
+    context: Mapping[str, str] = field(default_factory=dict)
+    deadline: float | None = None  # in seconds of time.monotonic(); None: no limit
+
+    def __post_init__(self) -> None:
+        """Refuse values out of their limits."""
+        check_range(self.page_size, "page_size", 1, MAX_QUESTIONS)
+        validation.check_filter(self.filter, "filter")
+        check_context(self.context)
 
 
 @dataclass(frozen=True)

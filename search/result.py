@@ -241,5 +241,33 @@ class PersonProfile:
     stages: tuple[StageReport, ...]
 
 
+@dataclass(frozen=True)
+class Question:
+    """An item that a new person can like or not.
+
+    Attributes:
+        item: The item.
+        information: What the answer adds to the answers before it, in bits.
+    """
+
+    item: Item
+    information: float
+
+
+@dataclass(frozen=True)
+class Questions:
+    """Preference questions, and the reports of the stages.
+
+    Attributes:
+        questions: The questions, the most informative first.
+        stages: One report per stage that ran, in order.
+    """
+
+    questions: tuple[Question, ...]
+    stages: tuple[StageReport, ...]
+
+
 # Any result of the engine.
-Answer: TypeAlias = SearchResult | Embeddings | Lookup | ItemList | Suggestions | PersonProfile
+Answer: TypeAlias = (
+    SearchResult | Embeddings | Lookup | ItemList | Suggestions | PersonProfile | Questions
+)

@@ -44,6 +44,21 @@ hypothesis.settings.register_profile("shortlist", deadline=None)
 hypothesis.settings.load_profile("shortlist")
 
 
+# Directories whose files take longest.
+_LONGEST = ("train/pipeline", "docs", "live", "server")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files: one that starts last would run alone at the end."""
+
+    def place(item: pytest.Item) -> int:
+        directory = item.path.relative_to(Path(__file__).parent).as_posix()
+        begun = (n for n, name in enumerate(_LONGEST) if directory.startswith(f"{name}/"))
+        return next(begun, len(_LONGEST))
+
+    items.sort(key=place)
+
+
 @pytest.fixture(autouse=True)
 def logging_as_before() -> Iterator[None]:
     """Restore logging after a test, because a tested command configures this process's logging."""
@@ -87,12 +102,15 @@ def multilingual_e5() -> Path:
     return directory
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One cache of compiled programs for all engines and servers of the tests."""
+    """One cache of compiled programs for all tests, also for those that run in parallel."""
     from bert.compiled import enable_compilation_cache
 
-    directory = tmp_path_factory.mktemp("compiled")
+    directory = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:  # each parallel process has a directory of its own
+        directory = directory.parent
+    directory /= "compiled"
     enable_compilation_cache(directory)
     yield directory
     enable_compilation_cache(None)

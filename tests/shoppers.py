@@ -124,4 +124,4 @@ def write_tower_bundle(directory: Path, people_bundle: Path) -> None:
 
 def past(item_id: str, kind: str = "view", days_ago: float = 0.0) -> PastEvent:
     """Return an event of a history."""
-    return PastEvent(MICROSECONDS - int(days_ago * DAY), 0, kind, item_id, None, None)
+    return PastEvent(MICROSECONDS - int(days_ago * DAY), 0, kind, item_id)

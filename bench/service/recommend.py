@@ -61,8 +61,6 @@ def histories(config: RecommendTimesConfig) -> list[tuple[PastEvent, ...]]:
                 event,
                 EVENT_TYPES[past.type[event]],
                 item_ids[past.item[event]],
-                None,
-                None,
             )
             for event in range(max(events.start, events.stop - config.history), events.stop)
         )

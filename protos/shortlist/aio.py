@@ -44,6 +44,7 @@ from shortlist.v1 import (
     event_pb2,
     feedback_service_pb2,
     feedback_service_pb2_grpc,
+    filter_pb2,
     item_pb2,
     recommend_service_pb2,
     recommend_service_pb2_grpc,
@@ -201,6 +202,21 @@ class AsyncClient:
         """Return what the server believes of a person (RecommendService.GetProfile)."""
         request = recommend_service_pb2.GetProfileRequest(person=person)
         return await self._call(self._recommend.GetProfile, request, timeout_seconds, request_id)
+
+    async def get_questions(
+        self,
+        *,
+        timeout_seconds: float | None = None,
+        request_id: str | None = None,
+        page_size: int = 0,
+        filter: filter_pb2.Filter | None = None,
+        context: context_pb2.Context | None = None,
+    ) -> recommend_service_pb2.GetQuestionsResponse:
+        """Return a few items to ask a new person about (RecommendService.GetQuestions)."""
+        request = recommend_service_pb2.GetQuestionsRequest(
+            page_size=page_size, filter=filter, context=context
+        )
+        return await self._call(self._recommend.GetQuestions, request, timeout_seconds, request_id)
 
     async def delete_user(
         self,

@@ -39,6 +39,15 @@ class Candidates:
     popularity: Popularity
     prices: Float32[np.ndarray, " items"]
 
+    def first(self, count: int) -> "Candidates":
+        """Return the first `count` candidates of each user."""
+        return replace(
+            self,
+            rows=self.rows[:, :count],
+            channel_scores=self.channel_scores[:, :count],
+            recall_scores=self.recall_scores[:, :count],
+        )
+
     def of_users(self, users: Int[np.ndarray, " batch"]) -> "Candidates":
         """Return the candidates of some users."""
         return replace(

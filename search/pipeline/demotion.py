@@ -4,8 +4,8 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from catalog.filters import And, Range
-from search.channels.fusion import Candidates
 from search.pipeline.state import SearchState
+from search.ranking.candidates import Candidates
 from search.ranking.ordering import scores_behind
 from search.snapshot import Snapshot
 from search.understanding.interpretation import Exclusion, Limit

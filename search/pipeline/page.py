@@ -6,9 +6,9 @@ from functools import partial
 
 import numpy as np
 
-from search.channels.fusion import scores_at
 from search.pipeline.rule_effects import promotions, stock
 from search.pipeline.state import SearchState
+from search.ranking.candidates import scores_at
 from search.result import Hit, SearchResult
 
 

@@ -7,13 +7,14 @@ from jaxtyping import Bool, Int32
 
 from catalog.filters import Equals
 from search.channels.base import Allowed, Query
-from search.channels.fusion import Candidates, recall_scores
+from search.channels.fusion import recall_scores
 from search.encoding import QueryEncoder
 from search.pipeline.demotion import demoted
 from search.pipeline.people.encode import with_user
 from search.pipeline.people.recommend import recommendation_query, recommended
 from search.pipeline.rule_effects.caps import capped
 from search.pipeline.state import RankedList, SearchState
+from search.ranking.candidates import Candidates
 from search.ranking.ordering import scores_before
 from towers.history.forward import UserForward
 

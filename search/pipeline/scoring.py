@@ -13,10 +13,10 @@ from catalog.item_text import item_text
 from rerank.features import feature_matrix
 from rerank.scorer import PairScorer
 from search.channels.base import Query
-from search.channels.fusion import ChannelScores
 from search.errors import DeadlineExceededError
 from search.feature_source import FeatureSource
 from search.pipeline.state import NOT_RERANKED, RerankScores
+from search.ranking.candidates import ChannelScores
 from search.runtime.batching import call_scope
 from search.runtime.cache import VectorCache
 from search.runtime.deadline import DeadlineBudget

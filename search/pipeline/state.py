@@ -9,12 +9,12 @@ from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from catalog.catalogue import Catalogue
 from catalog.facets import FacetCounts
 from search.channels.base import Allowed, Query
-from search.channels.fusion import Candidates, ChannelScores, scores_at
 from search.config import MAX_DEPTH, EngineConfig
 from search.identifiers.matching import NO_CODES, CodeMatch
 from search.people.history import History
 from search.people.live import LivePeople
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
+from search.ranking.candidates import Candidates, ChannelScores, scores_at
 from search.ranking.weights import Weights
 from search.recommending.learned import LearnedList
 from search.request import MAX_OFFSET, MAX_PAGE_SIZE, SearchRequest

@@ -1,1 +1,1 @@
-"""How scores make an order: weights of scores, order of results, and popularity."""
+"""How scores make an order: candidates, weights of scores, order of results, and popularity."""

@@ -45,7 +45,8 @@ def filter_of(
     | retrieval_service_pb2.SimilarItemsRequest
     | recommend_service_pb2.RecommendRequest
     | recommend_service_pb2.RecommendServiceSimilarItemsRequest
-    | recommend_service_pb2.ComplementaryItemsRequest,
+    | recommend_service_pb2.ComplementaryItemsRequest
+    | recommend_service_pb2.GetQuestionsRequest,
 ) -> Filter | None:
     """Convert a request's filter (None: no filter); raise RequestError for a malformed filter."""
     return filter_record(message.filter, "filter") if message.HasField("filter") else None

@@ -42,8 +42,6 @@ def person_record(message: context_pb2.Person) -> Person:
                 index,
                 _NAMES.get(event.type, ""),
                 event.item_id,
-                None,
-                None,
             )
             for index, event in enumerate(message.history)
         ),

@@ -9,6 +9,7 @@ from live.errors import ReadOnlyError
 from search.engine_handle import EngineHandle
 from server.convert.items import item_fields
 from server.convert.profiles import profile_request, profile_response
+from server.convert.questions import questions_request, questions_response
 from server.convert.recommend import RequestMessage, Response, recommend_request, recommend_response
 from server.interceptors.call_log import current_request_id, record_answer
 from server.rpc.servicers import ServicerContext, deadline_of, live_people
@@ -57,6 +58,18 @@ class RecommendServicer(recommend_service_pb2_grpc.RecommendServiceServicer):
         record_answer(profile, engine.bundle_id)
         opted_out = feedback.has_opted_out(request.person.user_id)
         return profile_response(profile, engine.bundle_id, opted_out=opted_out)
+
+    async def GetQuestions(
+        self, message: recommend_service_pb2.GetQuestionsRequest, context: ServicerContext
+    ) -> recommend_service_pb2.GetQuestionsResponse:
+        """Return a few items to ask a new person about."""
+        engine, request = (
+            self._engine_handle.engine,
+            questions_request(message, deadline_of(context)),
+        )
+        found = await self._pool.run(lambda: engine.questions(request), request.deadline)
+        record_answer(found, engine.bundle_id)
+        return questions_response(found, engine.bundle_id)
 
     async def DeleteUser(
         self, message: recommend_service_pb2.DeleteUserRequest, context: ServicerContext

@@ -157,6 +157,7 @@ SERVICES: tuple[ServiceRow, ...] = (
             "SimilarItems": _MODEL_WORK,
             "ComplementaryItems": _MODEL_WORK,
             "GetProfile": Method(Role.READ),
+            "GetQuestions": _MODEL_WORK,
             "DeleteUser": Method(Role.WRITE),
             "SetOptOut": Method(Role.WRITE),
             "JoinSession": Method(Role.WRITE),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from behaviour.histories import Histories
+from behaviour.histories import Histories, PastEvent
 from tests.behaviour.examples import MICROSECONDS, event, random_events, stored
 
 
@@ -20,11 +20,11 @@ def views(person: str, *item_ids: str, first: int = 1, **fields):
 
 def test_a_history_has_the_last_events_of_a_user_without_impressions():
     histories = Histories(3, 10, 100)
-    histories.add(views("u", "a", "b", "c", "d", user_id="u", session_id="s", price=2.5))
+    histories.add(views("u", "a", "b", "c", "d", user_id="u", session_id="s"))
     histories.add(stored([event("i", "impression", user_id="u")]))
     assert items(histories, "u") == ["b", "c", "d"]
     last = histories.of("u")[-1]
-    assert (last.type, last.item_id, last.time, last.price) == ("view", "d", MICROSECONDS + 4, 2.5)
+    assert last == PastEvent(MICROSECONDS + 4, 4, "view", "d")
     assert items(histories, None, "s") == []
     assert histories.of() == histories.of("nobody") == ()
 

@@ -13,7 +13,7 @@ D = ItemFacts("Acme", None, 90.0)
 
 
 def test_shares_are_those_of_the_weights_of_the_items():
-    history = [PastEvent(MICROSECONDS - n, n, "view", "a", None, None) for n in (2, 1, 0)]
+    history = [PastEvent(MICROSECONDS - n, n, "view", "a") for n in (2, 1, 0)]
     profile = profile_of(history, [(A, 3.0), (C, 1.0), (B, 0.5)])
     assert profile.brands == pytest.approx({"Acme": 3 / 3.5, "Brio": 0.5 / 3.5})
     assert profile.categories == pytest.approx({"Lamps": 3.5 / 4.5, "Vases": 1 / 4.5})

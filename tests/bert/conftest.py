@@ -1,12 +1,22 @@
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from flax import nnx
 
+from bert.compiled import enable_compilation_cache
 from bert.config import BertConfig
 from bert.model import Bert
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained
+
+
+@pytest.fixture
+def without_cache(compilation_cache: Path) -> Iterator[None]:
+    """Switch the compilation cache off, and restore it after the test."""
+    enable_compilation_cache(None)
+    yield
+    enable_compilation_cache(compilation_cache)
 
 
 @pytest.fixture(scope="session")

@@ -1,21 +1,11 @@
-import jax
 import jax.numpy as jnp
 import pytest
-from jax.experimental.compilation_cache import compilation_cache
 
 from base.errors import InputError
 from bert.compiled import enable_compilation_cache
 from bert.numerics import Numerics, choose_numerics, product_rates
 
-
-@pytest.fixture(autouse=True)
-def without_cache():
-    """Run without a compilation cache, and restore it afterwards."""
-    cache = jax.config.jax_compilation_cache_dir
-    enable_compilation_cache(None)
-    yield
-    jax.config.update("jax_compilation_cache_dir", cache)
-    compilation_cache.reset_cache()
+pytestmark = pytest.mark.usefixtures("without_cache")
 
 
 def choose(*flags: str, **rates: float) -> Numerics:

@@ -164,6 +164,7 @@ CALLS: dict[str, Callable[[Any], object]] = {
     "recommend_similar": lambda client: client.recommend_similar("a", page_size=3),
     "complementary_items": lambda client: client.complementary_items(["a"], page_size=3),
     "get_profile": lambda client: client.get_profile(Person(user_id="u")),
+    "get_questions": lambda client: client.get_questions(page_size=3),
     "delete_user": lambda client: client.delete_user("u"),
     "set_opt_out": lambda client: client.set_opt_out("u"),
     "join_session": lambda client: client.join_session("s", "u"),

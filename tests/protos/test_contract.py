@@ -76,6 +76,7 @@ def test_the_promised_methods_are_there() -> None:
         "shortlist.v1.RecommendService.SimilarItems",
         "shortlist.v1.RecommendService.ComplementaryItems",
         "shortlist.v1.RecommendService.GetProfile",
+        "shortlist.v1.RecommendService.GetQuestions",
         "shortlist.v1.RecommendService.DeleteUser",
         "shortlist.v1.RecommendService.SetOptOut",
         "shortlist.v1.RecommendService.JoinSession",

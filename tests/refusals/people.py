@@ -8,7 +8,7 @@ from typing import Any
 from behaviour.histories import PastEvent
 from search.exploration.request import Exploration, Method
 from search.people.person import PRESENT, Person, Recommending, Surface
-from search.request import ProfileRequest, SearchRequest
+from search.request import ProfileRequest, QuestionsRequest, SearchRequest
 from shortlist.v1 import (
     context_pb2,
     event_pb2,
@@ -37,7 +37,7 @@ def person_refusals() -> Iterator[Refusal]:
             Person(**{name: long}),
             context_pb2.Person(**{name: long}),
         )
-    event = PastEvent(PRESENT, 0, "view", "a", None, None)
+    event = PastEvent(PRESENT, 0, "view", "a")
     view = context_pb2.PastEvent(item_id="a", type=event_pb2.EVENT_TYPE_VIEW)
     yield from refusal(
         "person.history: has 1,001 entries; give at most 1,000",
@@ -58,6 +58,11 @@ def person_refusals() -> Iterator[Refusal]:
         "person: names nobody; give a user_id, a session_id or a history",
         partial(ProfileRequest, Person()),
         recommend_service_pb2.GetProfileRequest(),
+    )
+    yield Refusal(
+        "page_size: is -1; give 1 to 12",
+        partial(QuestionsRequest, page_size=-1),
+        recommend_service_pb2.GetQuestionsRequest(page_size=-1),
     )
 
 

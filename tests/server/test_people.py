@@ -101,6 +101,20 @@ def files_with(directory: Path, text: str) -> list[Path]:
     return [path for path in files if text.encode() in path.read_bytes()]
 
 
+def test_the_answer_to_a_question_starts_a_history(people):
+    answer = people.get_questions(page_size=3)
+    assert len(answer.questions) == 3
+    assert answer.bundle_id
+    assert answer.questions[0].information > 0
+    liked = answer.questions[0].item
+    assert liked.title
+    record(people, liked.item_id, kind="click", user_id=USER)
+    assert context_pb2.SIGNAL_HISTORY in home(people).coverage.signals
+    only = filters.equals("brand", liked.brand)
+    brands = {each.item.brand for each in people.get_questions(filter=only).questions}
+    assert brands == {liked.brand}
+
+
 def test_a_user_who_opted_out_has_no_history(people):
     people.set_opt_out(USER)
     record(people, A, user_id=USER)

@@ -36,6 +36,7 @@ METHODS: dict[type, str] = {
     recommend_service_pb2.RecommendServiceSimilarItemsRequest: "RecommendService/SimilarItems",
     recommend_service_pb2.ComplementaryItemsRequest: "RecommendService/ComplementaryItems",
     recommend_service_pb2.GetProfileRequest: "RecommendService/GetProfile",
+    recommend_service_pb2.GetQuestionsRequest: "RecommendService/GetQuestions",
     catalog_service_pb2.GetItemRequest: "CatalogService/GetItem",
     catalog_service_pb2.BatchGetItemsRequest: "CatalogService/BatchGetItems",
     catalog_service_pb2.ListItemsRequest: "CatalogService/ListItems",

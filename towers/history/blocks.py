@@ -20,6 +20,7 @@ from behaviour.models.arrays import open_arrays, write_arrays
 from towers.history.model import HistoryConfig
 
 BLOCKS_FILE = "blocks.npz"
+BLOCKS_VERSION = 1  # of the file and of how it is made; the training step runs again if it changes
 MAX_OWN = 8_000  # items with blocks of their own, at most
 NEIGHBOURS = 20  # similar items whose blocks an item without blocks of its own takes
 NEW_BIAS = 0.8  # added to the last column, the bias, of an item without blocks of its own

@@ -26,6 +26,7 @@ from search.channels import SEARCH_CHANNELS
 from search.channels.base import Query
 from search.feature_source import FeatureSource, newest_release
 from towers.encoder import TowerEncoder
+from towers.history.blocks import BLOCKS_VERSION
 from towers.index import FILES_VERSION, open_index
 from towers.model import Towers
 from towers.saving import load_towers, save_towers
@@ -147,7 +148,11 @@ class TrainingRun(TrainingInputs):
         people = self._step(
             "people",
             self._people,
-            {"index": index.digest, "before": config.behaviour.before},
+            {
+                "index": index.digest,
+                "before": config.behaviour.before,
+                "blocks": BLOCKS_VERSION,
+            },
             config.people,
             config.people_fit,
         )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import tyro
 
-from bench.quality.exploration.counting import correlations
+from bench.quality.exploration.counting import wrong_pairs
 from bench.quality.exploration.finding import Finding, find
 from bench.quality.exploration.off_policy import coverage
 from bench.quality.exploration.shop import POSITIONS, DemoSearches
@@ -33,7 +33,7 @@ class ExplorationConfig:
     searches: int = 3_000  # number of searches of each query with a new item
     share: float = 0.02  # share of positions that explore to find new items
     seeds: int = 3  # number of simulations of each kind
-    counted_searches: int = 60_000  # number of searches that the counters count
+    counted_searches: int = 80_000  # number of searches that the counters count
 
 
 def main(config: ExplorationConfig) -> None:
@@ -103,12 +103,13 @@ def _change(runs: list[Finding], plain: list[Finding]) -> Interval:
 
 
 def _print_counting(config: ExplorationConfig) -> None:
-    demo = DemoSearches.make(1, queries=30)
-    corrected, raw, difference = correlations(demo, searches=config.counted_searches, seed=0)
-    _say(
-        f"counters: rank correlation with the truth {_interval(corrected)} corrected, "
-        f"{_interval(raw)} raw, difference {_interval(difference)}"
-    )
+    demo = DemoSearches.make(1, queries=20)
+    found = wrong_pairs(demo, searches=config.counted_searches, seed=0)
+    for name, wrong in found.items():
+        _say(
+            f"counters: {name} in the wrong order {_interval(wrong.corrected)} corrected, "
+            f"{_interval(wrong.raw)} raw, difference {_interval(wrong.difference)}"
+        )
 
 
 def _interval(interval: Interval, form: str = ".3f") -> str:

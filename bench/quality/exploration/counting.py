@@ -4,45 +4,72 @@ Each query is shown in the order of the shop with noise, so its popular items st
 most lists and get most clicks. The true order is that of the true probabilities of clicks.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
-from scipy.stats import spearmanr
+from jaxtyping import Bool, Float64
 
 from behaviour.config import CounterConfig
 from behaviour.counters import Counters
 from behaviour.events import Event
 from behaviour.log.format import StoredEvent
 from bench.quality.exploration.shop import POOL, POSITIONS, DemoSearches
+from demo.judgments import text_grades
 from train.evaluation.metrics import Interval, bootstrap
 
 _NOW = 1_700_000_000  # seconds since 1970
-_SMOOTHING = 20.0  # number of impressions that count as much as the mean rate, for both rates
+_SMOOTHING = 20.0  # number of impressions that count as much as the mean rate
+_FEWEST = 100  # smallest number of impressions of an item that is compared
 _NOISE = 0.7  # scale of the Gumbel noise of the shop's order
 
 
-def correlations(
-    demo: DemoSearches, *, searches: int, seed: int
-) -> tuple[Interval, Interval, Interval]:
-    """Return the mean rank correlation with the true order over the queries.
+@dataclass(frozen=True)
+class WrongPairs:
+    """The share of pairs of items in the wrong order, over the queries."""
 
-    Returns:
-        The correlation of corrected rates, of raw rates, and of the difference.
+    corrected: Interval  # by rates that are corrected for positions
+    raw: Interval  # by clicks per impression
+    difference: Interval  # corrected - raw, paired by query
+
+
+def wrong_pairs(demo: DemoSearches, *, searches: int, seed: int) -> dict[str, WrongPairs]:
+    """Return how both rates order all pairs of items, and those that fit the query equally well.
+
+    For items that fit equally well, the order of the shop says nothing about the truth. Items with
+    fewer than 100 impressions are left out.
     """
     counters = Counters(CounterConfig(smoothing=_SMOOTHING), lambda: float(_NOW))
     raw = _count(demo, counters, searches, np.random.default_rng(seed))
     counters.refresh()
-    corrected_by_query, raw_by_query = [], []
-    for number, searched in enumerate(demo.searched):
-        shown = np.flatnonzero(raw[number, 1])
+    shares: dict[str, list[tuple[float, float]]] = {"all pairs": [], "pairs of equal fit": []}
+    for counted, searched in zip(raw, demo.searched, strict=True):
+        shown = np.flatnonzero(counted[1] >= _FEWEST)
         item_ids = [searched.products[item].item_id for item in shown.tolist()]
-        rates = counters.rates(item_ids, query=searched.query.text)
-        clicks, impressions = raw[number][:, shown]
-        mean = raw[:, 0].sum() / raw[:, 1].sum()
-        raw_rates = (clicks + _SMOOTHING * mean) / (impressions + _SMOOTHING)
+        corrected = counters.rates(item_ids, query=searched.query.text)
+        plain = counted[0, shown] / counted[1, shown]
         truth = searched.mean_clicks[shown]
-        corrected_by_query.append(float(spearmanr(rates, truth).statistic))
-        raw_by_query.append(float(spearmanr(raw_rates, truth).statistic))
-    corrected, plain = np.array(corrected_by_query), np.array(raw_by_query)
-    return bootstrap(corrected), bootstrap(plain), bootstrap(corrected - plain)
+        fits = text_grades(searched.query.intent, searched.products)[shown]
+        better = truth[:, np.newaxis] > truth + 1e-9
+        for name, pairs in (
+            ("all pairs", better),
+            ("pairs of equal fit", better & (fits[:, np.newaxis] == fits)),
+        ):
+            if pairs.any():
+                shares[name].append((_wrong(corrected, pairs), _wrong(plain, pairs)))
+    found = {name: np.array(values) for name, values in shares.items()}
+    return {
+        name: WrongPairs(
+            bootstrap(values[:, 0]),
+            bootstrap(values[:, 1]),
+            bootstrap(values[:, 0] - values[:, 1]),
+        )
+        for name, values in found.items()
+    }
+
+
+def _wrong(rates: Float64[np.ndarray, " items"], pairs: Bool[np.ndarray, "items items"]) -> float:
+    """Return the share of pairs of a better and a worse item whose rates say otherwise."""
+    return float(np.mean((rates[:, np.newaxis] <= rates)[pairs]))
 
 
 def _count(

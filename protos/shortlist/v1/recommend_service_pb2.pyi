@@ -679,6 +679,114 @@ class GetProfileResponse(_message.Message):
 Global___GetProfileResponse: _TypeAlias = GetProfileResponse  # noqa: Y015
 
 @_typing.final
+class GetQuestionsRequest(_message.Message):
+    """The request of RecommendService.GetQuestions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """The maximum number of questions: 1 to 12; 0 means 8. INVALID_ARGUMENT below 0. Values above 12
+    mean 12.
+    """
+    @_builtins.property
+    def filter(self) -> _filter_pb2.Filter:
+        """Only items that pass this filter are asked about. Absent: all items."""
+
+    @_builtins.property
+    def context(self) -> _context_pb2.Context:
+        """The situation, such as the country: the questions are about items that are popular there."""
+
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        filter: _filter_pb2.Filter | None = ...,
+        context: _context_pb2.Context | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "filter", b"filter"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["context", b"context", "filter", b"filter", "page_size", b"page_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuestionsRequest: _TypeAlias = GetQuestionsRequest  # noqa: Y015
+
+@_typing.final
+class GetQuestionsResponse(_message.Message):
+    """The response of RecommendService.GetQuestions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUESTIONS_FIELD_NUMBER: _builtins.int
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    COVERAGE_FIELD_NUMBER: _builtins.int
+    bundle_id: _builtins.str
+    """The id of the bundle that answered."""
+    @_builtins.property
+    def questions(self) -> _containers.RepeatedCompositeFieldContainer[Global___Question]:
+        """The questions, the most informative first. There are fewer than requested if further answers
+        would say nothing new.
+        """
+
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[_stage_report_pb2.StageReport]:
+        """One report per stage."""
+
+    @_builtins.property
+    def coverage(self) -> _coverage_pb2.Coverage:
+        """How completely the request was answered."""
+
+    def __init__(
+        self,
+        *,
+        questions: _abc.Iterable[Global___Question] | None = ...,
+        bundle_id: _builtins.str = ...,
+        stages: _abc.Iterable[_stage_report_pb2.StageReport] | None = ...,
+        coverage: _coverage_pb2.Coverage | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["coverage", b"coverage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "coverage", b"coverage", "questions", b"questions", "stages", b"stages"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuestionsResponse: _TypeAlias = GetQuestionsResponse  # noqa: Y015
+
+@_typing.final
+class Question(_message.Message):
+    """An item that a new person can like or not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_FIELD_NUMBER: _builtins.int
+    INFORMATION_FIELD_NUMBER: _builtins.int
+    information: _builtins.float
+    """What the answer adds to the answers before it, in bits: the expected loss of uncertainty about
+    the person's taste.
+    """
+    @_builtins.property
+    def item(self) -> _item_pb2.Item:
+        """The item."""
+
+    def __init__(
+        self,
+        *,
+        item: _item_pb2.Item | None = ...,
+        information: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["item", b"item"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["information", b"information", "item", b"item"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Question: _TypeAlias = Question  # noqa: Y015
+
+@_typing.final
 class Preference(_message.Message):
     """How much a person prefers a value."""
 

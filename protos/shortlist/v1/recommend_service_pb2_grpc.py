@@ -66,6 +66,11 @@ class RecommendServiceStub:
                 request_serializer=shortlist_dot_v1_dot_recommend__service__pb2.GetProfileRequest.SerializeToString,
                 response_deserializer=shortlist_dot_v1_dot_recommend__service__pb2.GetProfileResponse.FromString,
                 _registered_method=True)
+        self.GetQuestions = channel.unary_unary(
+                '/shortlist.v1.RecommendService/GetQuestions',
+                request_serializer=shortlist_dot_v1_dot_recommend__service__pb2.GetQuestionsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_v1_dot_recommend__service__pb2.GetQuestionsResponse.FromString,
+                _registered_method=True)
         self.DeleteUser = channel.unary_unary(
                 '/shortlist.v1.RecommendService/DeleteUser',
                 request_serializer=shortlist_dot_v1_dot_recommend__service__pb2.DeleteUserRequest.SerializeToString,
@@ -139,6 +144,19 @@ class RecommendServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetQuestions(self, request, context):
+        """Returns a few items to ask a new person about: popular items, chosen so that the answers say the
+        most about the person's taste. Record an event of the type EVENT_TYPE_CLICK for each item that
+        the person likes, or send these events in `Person.history` of the next call.
+
+        The questions depend on the bundle, the filter and the context, but not on recorded events.
+
+        Errors: those of Recommend.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def DeleteUser(self, request, context):
         """Deletes everything that the server has of a user: the events, the history, the counters and the
         profile. The server then scans the files of its event log: when the call returns, they have
@@ -193,6 +211,11 @@ def add_RecommendServiceServicer_to_server(servicer, server):
                     servicer.GetProfile,
                     request_deserializer=shortlist_dot_v1_dot_recommend__service__pb2.GetProfileRequest.FromString,
                     response_serializer=shortlist_dot_v1_dot_recommend__service__pb2.GetProfileResponse.SerializeToString,
+            ),
+            'GetQuestions': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuestions,
+                    request_deserializer=shortlist_dot_v1_dot_recommend__service__pb2.GetQuestionsRequest.FromString,
+                    response_serializer=shortlist_dot_v1_dot_recommend__service__pb2.GetQuestionsResponse.SerializeToString,
             ),
             'DeleteUser': grpc.unary_unary_rpc_method_handler(
                     servicer.DeleteUser,
@@ -330,6 +353,33 @@ class RecommendService:
             '/shortlist.v1.RecommendService/GetProfile',
             shortlist_dot_v1_dot_recommend__service__pb2.GetProfileRequest.SerializeToString,
             shortlist_dot_v1_dot_recommend__service__pb2.GetProfileResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuestions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.v1.RecommendService/GetQuestions',
+            shortlist_dot_v1_dot_recommend__service__pb2.GetQuestionsRequest.SerializeToString,
+            shortlist_dot_v1_dot_recommend__service__pb2.GetQuestionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

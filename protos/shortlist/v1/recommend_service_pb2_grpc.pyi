@@ -70,6 +70,15 @@ class RecommendServiceStub:
 
     Errors: INVALID_ARGUMENT if neither a user nor a session is named.
     """
+    GetQuestions: _grpc.UnaryUnaryMultiCallable[_recommend_service_pb2.GetQuestionsRequest, _recommend_service_pb2.GetQuestionsResponse]
+    """Returns a few items to ask a new person about: popular items, chosen so that the answers say the
+    most about the person's taste. Record an event of the type EVENT_TYPE_CLICK for each item that
+    the person likes, or send these events in `Person.history` of the next call.
+
+    The questions depend on the bundle, the filter and the context, but not on recorded events.
+
+    Errors: those of Recommend.
+    """
     DeleteUser: _grpc.UnaryUnaryMultiCallable[_recommend_service_pb2.DeleteUserRequest, _recommend_service_pb2.DeleteUserResponse]
     """Deletes everything that the server has of a user: the events, the history, the counters and the
     profile. The server then scans the files of its event log: when the call returns, they have
@@ -132,6 +141,15 @@ class RecommendServiceAsyncStub(RecommendServiceStub):
     """Returns what the server believes of a person, and from which events.
 
     Errors: INVALID_ARGUMENT if neither a user nor a session is named.
+    """
+    GetQuestions: _aio.UnaryUnaryMultiCallable[_recommend_service_pb2.GetQuestionsRequest, _recommend_service_pb2.GetQuestionsResponse]  # type: ignore[assignment]
+    """Returns a few items to ask a new person about: popular items, chosen so that the answers say the
+    most about the person's taste. Record an event of the type EVENT_TYPE_CLICK for each item that
+    the person likes, or send these events in `Person.history` of the next call.
+
+    The questions depend on the bundle, the filter and the context, but not on recorded events.
+
+    Errors: those of Recommend.
     """
     DeleteUser: _aio.UnaryUnaryMultiCallable[_recommend_service_pb2.DeleteUserRequest, _recommend_service_pb2.DeleteUserResponse]  # type: ignore[assignment]
     """Deletes everything that the server has of a user: the events, the history, the counters and the
@@ -216,6 +234,21 @@ class RecommendServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns what the server believes of a person, and from which events.
 
         Errors: INVALID_ARGUMENT if neither a user nor a session is named.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQuestions(
+        self,
+        request: _recommend_service_pb2.GetQuestionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_recommend_service_pb2.GetQuestionsResponse, _abc.Awaitable[_recommend_service_pb2.GetQuestionsResponse]]:
+        """Returns a few items to ask a new person about: popular items, chosen so that the answers say the
+        most about the person's taste. Record an event of the type EVENT_TYPE_CLICK for each item that
+        the person likes, or send these events in `Person.history` of the next call.
+
+        The questions depend on the bundle, the filter and the context, but not on recorded events.
+
+        Errors: those of Recommend.
         """
 
     @_abc_1.abstractmethod

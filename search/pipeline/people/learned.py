@@ -11,12 +11,12 @@ from behaviour.recall.blend import Blend
 from rerank.recommend import features
 from rerank.recommend.recommender import Recommender, groups_of
 from search.channels.base import Query
-from search.channels.fusion import Candidates
 from search.channels.popular import PopularChannel
 from search.people.history import NO_HISTORY
 from search.people.person import Surface
 from search.people.weights import ALSO_BOUGHT, HISTORY, POPULAR, REPEAT
 from search.pipeline.state import RECOMMENDED, RerankScores, SearchState
+from search.ranking.candidates import Candidates
 from search.recommending.learned import MICROSECONDS, Learned, LearnedList, public_channel
 from search.request import DENSE
 
@@ -67,7 +67,7 @@ def learned_scores(state: SearchState) -> RerankScores:
     assert state.candidates is not None
     learned, first = state.learned, slice(state.rerank_target)
     rows = state.candidates.rows[first]
-    scores = learned.recommender.rank(learned.candidates)[0]
+    scores = learned.recommender.rank(learned.candidates.first(learned.ranked))[0]
     known = dict(zip(learned.rows.tolist(), scores.tolist(), strict=False))
     logits = np.array([known.get(row, 0.0) for row in rows.tolist()], np.float32)
     of_channels = state.candidates.channel_scores.items()

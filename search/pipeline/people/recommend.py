@@ -4,13 +4,13 @@ import numpy as np
 from jaxtyping import Bool, Int32
 
 from search.channels.base import Query
-from search.channels.fusion import Candidates
 from search.channels.history import HistoryChannel
 from search.people.history import NO_HISTORY
 from search.people.person import Surface
 from search.people.weights import HISTORY, POPULAR
 from search.pipeline.people.learned import learned_candidates, learned_recommender
 from search.pipeline.state import SearchState
+from search.ranking.candidates import Candidates
 from search.snapshot import Snapshot
 
 

@@ -23,7 +23,7 @@ def catalogue() -> Catalogue:
 
 def event(item: int | str, kind: str, days_ago: float = 0.0) -> PastEvent:
     item_id = item if isinstance(item, str) else tiny_items()[item].item_id
-    return PastEvent(int(NOW - days_ago * DAY), 0, kind, item_id, None, None)
+    return PastEvent(int(NOW - days_ago * DAY), 0, kind, item_id)
 
 
 def weights(history: History) -> dict[int, float]:
@@ -64,7 +64,7 @@ def test_a_return_takes_back_the_earlier_events_with_the_item(catalogue):
 
 
 def test_events_are_in_order_of_time_and_later_events_have_age_0(catalogue):
-    late = PastEvent(PRESENT, 0, "view", tiny_items()[1].item_id, None, None)
+    late = PastEvent(PRESENT, 0, "view", tiny_items()[1].item_id)
     history = History.of([late, event(0, "view", days_ago=2)], catalogue, NOW)
     assert history.rows.tolist() == [0, 1]
     assert history.ages.tolist() == [2.0, 0.0]

@@ -7,13 +7,14 @@ from catalog.catalogue import Catalogue
 from catalog.filters import Equals
 from catalog.items import Item
 from catalog.store import ItemStore
-from search.channels.fusion import Candidates, Channels
+from search.channels.fusion import Channels
 from search.config import EngineConfig
 from search.feature_source import FeatureSource
 from search.identifiers.table import Identifiers
 from search.pipeline.page import cut_page
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
 from search.pipeline.state import Depths, RankedList, RerankScores, SearchState
+from search.ranking.candidates import Candidates
 from search.ranking.popularity import Popularity
 from search.ranking.weights import Weights
 from search.request import SearchRequest

@@ -69,7 +69,7 @@ def past() -> Interactions:
 def history(past: Interactions, user: int, most: int) -> tuple[PastEvent, ...]:
     events = past.events_of(user)
     return tuple(
-        PastEvent(int(past.time[e]) * 1_000_000, 0, "purchase", IDS[past.item[e]], None, None)
+        PastEvent(int(past.time[e]) * 1_000_000, 0, "purchase", IDS[past.item[e]])
         for e in range(max(events.start, events.stop - most), events.stop)
     )
 
@@ -113,8 +113,8 @@ def test_the_taste_of_a_history_is_found_and_explained(engine, past):
 
 
 def test_a_view_changes_the_list_and_its_removal_from_the_cart_takes_it_back(engine):
-    seen = PastEvent(MICROSECONDS - 1, 0, "add_to_cart", IDS[5], None, None)
-    removed = PastEvent(MICROSECONDS, 1, "remove_from_cart", IDS[5], None, None)
+    seen = PastEvent(MICROSECONDS - 1, 0, "add_to_cart", IDS[5])
+    removed = PastEvent(MICROSECONDS, 1, "remove_from_cart", IDS[5])
     unknown, one, none = (
         [hit.item_id for hit in home(engine, events, page_size=8).hits]
         for events in ((), (seen,), (seen, removed))
@@ -153,7 +153,7 @@ def test_an_item_that_is_new_to_the_models_counts_like_similar_items(
     scores = recommender.recall(given, SECONDS).dense(number + 1)[0]
     other = np.array([n for n in range(len(IDS)) if n % TASTES != 5])
     assert scores[number] > np.median(scores[other])
-    viewed = PastEvent(MICROSECONDS, 0, "view", "new", None, None)
+    viewed = PastEvent(MICROSECONDS, 0, "view", "new")
     given = grown.learned.interactions(engine_history(grown.catalogue, (viewed,)))
     seen = recommender.recall(given, SECONDS).dense(number + 1)[0]
     nothing = recommender.recall(given.select(np.zeros(1, bool)), SECONDS).dense(number + 1)[0]

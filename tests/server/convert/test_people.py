@@ -41,7 +41,7 @@ def test_a_time_that_does_not_exist_is_refused():
 
 def test_every_type_kind_and_signal_has_a_number():
     for name in EVENT_TYPES:
-        past = PastEvent(1, 0, name, "a", None, None)
+        past = PastEvent(1, 0, name, "a")
         assert people.event_message(past).type != event_pb2.EVENT_TYPE_UNSPECIFIED
     reasons = [Reason(kind, 0.5, (Cause("a", "A", ""),)) for kind in ReasonKind]
     kinds = {message.kind for message in people.reason_messages(reasons)}

@@ -12,17 +12,15 @@ from rich.console import Console
 
 from base.atomic_files import write_text
 from base.errors import InputError
-from catalog.dataset.reading import Dataset, read_dataset
+from catalog.dataset.reading import Dataset
 from catalog.schema import ITEMS, JUDGMENTS, DatasetInfo
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
 from search.request import RerankRequest, RetrieveRequest, SearchRequest
 from search.result import Hit, SearchResult
-from train.evaluation.baseline import Bm25, best_rows, english_stemmer
 from train.evaluation.evaluate import evaluate, print_report, write_report
 from train.evaluation.report import judged_queries, make_report
 from train.evaluation.runs import NO_ITEM, Ranking, write_run
-from train.progress import track
 
 TITLES = (
     "red desk lamp",
@@ -332,82 +330,3 @@ def test_a_file_that_cannot_be_finished_leaves_the_old_one(tmp_path):
         write_text(path, "new \ud800")
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_the_baseline_searches_title_brand_and_description_without_stop_words():
-    items = [
-        {"item_id": "a", "title": "lamp", "brand": "Acme"},
-        {"item_id": "b", "title": "the desk", "description": "with a lamp"},
-        {"item_id": "c", "title": "the rug", "category": "lamp"},
-    ]
-    baseline = Bm25(ItemStore(pa.Table.from_pylist(items, schema=ITEMS.arrow)))
-    assert np.flatnonzero(baseline.scores("lamp")).tolist() == [0, 1]
-    assert np.flatnonzero(baseline.scores("ACME")).tolist() == [0]
-    for nothing in ("the", "", "zebra", "!"):
-        assert not baseline.scores(nothing).any()
-
-
-def test_one_baseline_finds_words_by_their_stems():
-    items = [{"item_id": "a", "title": "table lamps"}, {"item_id": "b", "title": "running shoe"}]
-    store = ItemStore(pa.Table.from_pylist(items, schema=ITEMS.arrow))
-    plain, stemmed = Bm25(store), Bm25(store, english_stemmer())
-    for query, row in (("lamp", 0), ("run", 1), ("shoes", 1)):
-        assert not plain.scores(query).any()
-        assert np.flatnonzero(stemmed.scores(query)).tolist() == [row]
-
-
-def test_the_baseline_finds_nothing_among_stop_words_alone():
-    items = [{"item_id": "a", "title": "The"}]
-    baseline = Bm25(ItemStore(pa.Table.from_pylist(items, schema=ITEMS.arrow)))
-    assert baseline.scores("the lamp").tolist() == [0]
-
-
-def test_best_rows_fall_with_ties_in_the_order_given():
-    scores = np.array([0, 2, 1, 2, 0, 1], np.float32)
-    assert best_rows(scores, 3, np.arange(6)).tolist() == [1, 3, 2]
-    assert best_rows(scores, 10, -np.arange(6)).tolist() == [3, 1, 5, 2]
-
-
-def test_progress_is_a_line_for_every_tenth_where_there_is_no_terminal():
-    text = io.StringIO()
-    assert list(track(range(250), "encoding", 250, console=Console(file=text))) == [*range(250)]
-    lines = text.getvalue().splitlines()
-    assert len(lines) == 10
-    assert lines[0].startswith("encoding: 25 of 250 (10%)")
-    assert lines[-1].startswith("encoding: 250 of 250 (100%)")
-
-
-def test_progress_of_few_elements_and_of_none():
-    text = io.StringIO()
-    assert list(track(iter("ab"), "x", 2, console=Console(file=text))) == ["a", "b"]
-    assert len(text.getvalue().splitlines()) == 2
-    assert list(track([], "x", 0, console=Console(file=text))) == []
-
-
-def test_progress_is_a_bar_on_a_terminal():
-    text = io.StringIO()
-    console = Console(file=text, force_terminal=True, width=80)
-    assert list(track(range(3), "encoding", 3, console=console)) == [0, 1, 2]
-    assert "3/3" in text.getvalue()
-
-
-@pytest.mark.real
-def test_home_depot_figures_agree_with_those_measured_elsewhere(real_data):
-    dataset = read_dataset(real_data("homedepot"))
-    store = ItemStore(dataset.items)
-    baseline = Bm25(store)
-    queries = judged_queries(dataset, "test")
-    ties = np.random.default_rng(1).permutation(len(store))
-    run = []
-    for query in queries:
-        scores = baseline.scores(query.text)
-        rows = best_rows(scores, 100, ties)
-        run.append(Ranking([store.ids[row] for row in rows], scores[rows]))
-    found = make_report("test", queries, {"bm25": run})
-    assert found.queries == 1_192
-    # Other code measured these values, with bm25s and with a random order of the judged items. It
-    # ordered equal scores otherwise, which changes nDCG@10 by up to 0.004 and MRR by up to 0.007.
-    assert found.systems["bm25"]["recall@100"].mean == pytest.approx(0.675, abs=0.003)
-    assert found.systems["bm25"]["ndcg@10"].mean == pytest.approx(0.316, abs=0.008)
-    assert found.systems["bm25"]["mrr"].mean == pytest.approx(0.382, abs=0.014)
-    assert found.systems["random"]["ndcg@10_judged"].mean == pytest.approx(0.914, abs=0.002)

@@ -69,11 +69,6 @@ def whole(tmp_path_factory):
     return train(tmp_path_factory.mktemp("whole"))
 
 
-@pytest.fixture(autouse=True)
-def cached(compilation_cache):
-    """Cache the compiled step, which is the same in every run."""
-
-
 def train(
     tmp_path, *, plan=PLAN, config=CONFIG, evaluate=quality, start=None, loading=load, **seams
 ):

@@ -19,11 +19,6 @@ from train.pipeline.towers import IN_BATCH_LOSS, make_pairs
 FAST = FitConfig(learning_rate=1e-2, head_learning_rate=1e-2, warmup=0.1)
 
 
-@pytest.fixture(autouse=True)
-def cached(compilation_cache):
-    """Cache compiled steps, because several tests compile the same ones."""
-
-
 @pytest.fixture(scope="module")
 def pairs_of(tokenizer):
     """Return a function that makes training pairs of queries with lists of (item, grade)."""

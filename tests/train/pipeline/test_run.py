@@ -31,6 +31,7 @@ from search.request import DENSE, EmbedRequest, RerankRequest, RetrieveRequest, 
 from tests.timing import eventually
 from tests.tiny import tiny_items
 from towers.encoder import TowerEncoder
+from towers.history.blocks import BLOCKS_VERSION
 from towers.index import open_queries
 from towers.saving import load_towers
 from towers.vectors import Bfloat16Vectors, open_vectors
@@ -118,7 +119,7 @@ def test_a_user_tower_is_in_the_bundle_and_recommends(built, demo, flags, tmp_pa
     assert "people/blocks.npz" in Manifest.read(out / "bundle").files
     engine = Engine.load(out / "bundle", FLOAT32)
     bought = read_dataset(demo).events.filter(pc.field("type") == "purchase")["item_id"][0].as_py()
-    person = Person(history=(PastEvent(0, 0, "purchase", bought, None, None),))
+    person = Person(history=(PastEvent(0, 0, "purchase", bought),))
     found = engine.search(SearchRequest(recommending=Recommending(Surface.HOME), person=person))
     assert any("user_tower" in hit.channel_ranks for hit in found.hits)
 
@@ -163,6 +164,7 @@ def test_a_bundle_of_a_version_that_answers_otherwise_is_assembled_anew(
     [
         ("towers", "loss", IN_BATCH_LOSS.__name__, "another_loss"),
         ("rerank", "features", list(FEATURE_NAMES), ["cosine"]),
+        ("people", "blocks", BLOCKS_VERSION, BLOCKS_VERSION - 1),
     ],
 )
 def test_a_step_of_a_version_that_trains_otherwise_is_out_of_date(
