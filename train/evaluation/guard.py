@@ -76,7 +76,7 @@ def untrained(model: str, instead: str, dev_queries: int) -> Decision:
 def described(difference: Interval) -> str:
     """Describe an improvement on `dev` for people."""
     if not difference.queries:
-        return "not measured: too few dev queries"
+        return "dev queries are too few, or their judgments fit no ranking"
     low, high = f"{difference.low:+.3f}", f"{difference.high:+.3f}"
     return (
         f"nDCG@10 on dev {difference.mean:+.3f} [{low}, {high}], {difference.queries:,} queries: "

@@ -4,6 +4,10 @@ A weight differs from its default only if the paired 95% interval of the improve
 above zero, and only with `MIN_QUERIES` queries or more. So chance seldom chooses a weight. There is
 one exception: if reranking is not surely better than recall with the default weight of the recall
 score, it gets the weight with which it is best.
+
+Judgments can be worthless, for example if the ids of queries are mixed up. Then all rankings are
+equally bad, and small differences between them say nothing about real queries. So a weight also
+needs rankings that fit the judgments of their own queries better than those of other queries.
 """
 
 import logging
@@ -117,14 +121,17 @@ def _choose_channel_weight(
     engine: Engine, name: str, queries: Sequence[JudgedQuery]
 ) -> dict[str, float]:
     """Set the weight of a channel; return the mean nDCG@10 of recall for each weight."""
-    before = engine.weights
+    before, runs = engine.weights, {}
     default, values = before.channels[name], {}
     weights = (default, *(weight for weight in CHANNEL_WEIGHTS if weight != default))
     for weight in track(weights, f"weight of {name}", len(weights)):
         _use(engine, replace(before, channels={**before.channels, name: weight}))
         requests = (SearchRequest.by_score(query.text, rerank_depth=0) for query in queries)
-        values[weight] = ndcg_at_10(queries, [_ranking(engine.search(r).hits) for r in requests])
+        runs[weight] = [_ranking(engine.search(request).hits) for request in requests]
+        values[weight] = ndcg_at_10(queries, runs[weight])
     chosen = _best(values, default)
+    if not fits(queries, runs[chosen]):
+        chosen = default
     _use(engine, replace(before, channels={**before.channels, name: chosen}))
     return _means(values)
 
@@ -148,8 +155,20 @@ def _choose_recall_weight(
     values = {weight: ndcg_at_10(queries, run) for weight, run in runs.items()}
     of_recall = ndcg_at_10(queries, recalled)
     chosen = best_recall_weight(values, of_recall, default)
+    if not fits(queries, runs[chosen]):
+        return _means(values), bootstrap(np.zeros(0))
     _use(engine, replace(engine.weights, recall=chosen))
     return _means(values), bootstrap(values[chosen] - of_recall)
+
+
+def fits(queries: Sequence[JudgedQuery], run: Sequence[Ranking]) -> bool:
+    """Return whether rankings fit the judgments of their queries better than of other queries."""
+    order = np.random.default_rng(_SEED).permutation(len(queries)).tolist()
+    other = [run[0]] * len(queries)
+    for number, following in zip(order, order[1:] + order[:1], strict=True):
+        other[number] = run[following]
+    difference = ndcg_at_10(queries, run) - ndcg_at_10(queries, other)
+    return bootstrap(difference).verdict == "better"
 
 
 def best_recall_weight(

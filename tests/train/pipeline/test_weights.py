@@ -8,7 +8,13 @@ from search.engine import Engine
 from search.request import DENSE, LEXICAL, RetrieveRequest
 from train.evaluation.metrics import MIN_QUERIES
 from train.evaluation.report import JudgedQuery
-from train.pipeline.weights import best_recall_weight, choose_weights, untuned_weights
+from train.evaluation.runs import Ranking
+from train.pipeline.weights import (
+    best_recall_weight,
+    choose_weights,
+    fits,
+    untuned_weights,
+)
 
 DEFAULTS = {DENSE: 1.0, LEXICAL: 0.4}
 
@@ -78,3 +84,16 @@ def test_a_reranker_gets_the_weight_with_which_it_is_best_if_the_default_does_no
     assert best_recall_weight({1.5: unsure, 3.0: sure}, recall, 1.5) == 3.0
     # If the default helps, too, it stays, because no other weight is surely better.
     assert best_recall_weight({1.5: sure, 3.0: sure + unsure - 0.5}, recall, 1.5) == 1.5
+
+
+def test_rankings_fit_judgments_if_they_are_better_for_their_own_queries_than_for_others():
+    queries = [JudgedQuery(str(n), str(n), {f"i{n}": 1.0}, frozenset({f"i{n}"})) for n in range(40)]
+
+    def ranking(*rows: int) -> Ranking:
+        return Ranking([f"i{row}" for row in rows], np.zeros(len(rows), np.float32))
+
+    own = [ranking((n + 1) % 40, n) for n in range(40)]
+    assert fits(queries, own)
+    assert not fits(queries, [ranking(*range(10))] * 40)  # as good for all other queries
+    assert not fits(queries, own[3:] + own[:3])
+    assert not fits(queries[:29], own[:29])
