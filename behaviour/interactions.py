@@ -26,7 +26,8 @@ class Interactions:
     A batch of histories is also an object of this class: user 0 is the first history.
 
     Attributes:
-        user_ids: Id of each user; None for a session without a user.
+        user_ids: Id of each user; "session ID" for the unknown user of a session, and None for a
+            history that needs no name.
         items: Number of items of the catalogue.
         user: User of each event, as an index into `user_ids`, in ascending order.
         item: Catalogue row of each event's item.
@@ -253,8 +254,8 @@ _COLUMNS = tuple(field.name for field in fields(Interactions))[2:]
 
 def _users_and_sessions(
     events: pa.Table, time: Int64[np.ndarray, " events"]
-) -> tuple[list[str | None], Int64[np.ndarray, " events"], Int64[np.ndarray, " events"]]:
-    """Number the users, in the order of their ids, and the sessions."""
+) -> tuple[list[str], Int64[np.ndarray, " events"], Int64[np.ndarray, " events"]]:
+    """Number the users, in the order of their ids, and the sessions; name users without an id."""
     user, user_ids = _codes(events["user_id"])
     session, session_ids = _codes(events["session_id"])
     without_user, without_session = user < 0, session < 0
@@ -262,7 +263,7 @@ def _users_and_sessions(
     session[without_session] = len(session_ids) + days[without_session] - days.min()
     anonymous, code = np.unique(session[without_user], return_inverse=True)
     user[without_user] = len(user_ids) + code
-    return [*user_ids, *([None] * len(anonymous))], user, session
+    return [*user_ids, *(f"session {session_ids[each]}" for each in anonymous)], user, session
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[Int64[np.ndarray, " rows"], list[str]]:

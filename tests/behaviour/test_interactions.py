@@ -75,11 +75,11 @@ def test_events_without_a_session_belong_to_the_session_of_the_day():
     assert shop.session.tolist() == [0, 0, 1]
 
 
-def test_a_session_without_a_user_is_a_user_without_an_id():
+def test_a_session_without_a_user_is_a_user_of_its_own():
     shop = read(
         ("u", "a", "s1", 0), (None, "b", "s2", 0), (None, "c", "s2", 1), (None, "c", "x", 0)
     )
-    assert shop.user_ids == ("u", None, None)
+    assert shop.user_ids == ("u", "session s2", "session x")
     assert shop.user.tolist() == [0, 1, 1, 2]
 
 
