@@ -46,7 +46,8 @@ def import_exports(
     """Convert exports to a dataset directory, and write the report beside the tables.
 
     The directory is written as a whole, or not at all. If it exists, it must be empty or come from
-    an earlier import: then its tables are replaced, and other files in it stay.
+    an earlier import: then the tables that this import writes are replaced, and all other files in
+    it stay.
 
     Args:
         exports: Files, and directories of files.
@@ -185,11 +186,11 @@ def _fill(
     info: Mapping[str, Any],
     report: Report,
 ) -> None:
-    """Write tables, `dataset.json` and the report, and keep other files of an earlier import."""
+    """Write tables, `dataset.json` and the report, and keep all other files of the directory."""
     for name, table in tables.items():
         pq.write_table(table, fresh / f"{name}.parquet")
     for path in out.iterdir() if out.is_dir() else ():
-        if path.name.partition(".")[0] not in _TABLES and path.name != REPORT:
+        if path.name.partition(".")[0] not in tables and path.name != REPORT:
             copy = shutil.copytree if path.is_dir() else shutil.copy2
             copy(path, fresh / path.name)
     settings = {**info, **_settings(fresh / _INFO)}

@@ -6,7 +6,7 @@ import pytest
 
 from base.errors import InputError
 from catalog.dataset.reading import read_dataset
-from tests.catalog.importing.imports import items, run, table
+from tests.catalog.importing.imports import items, run, table, write
 
 FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
 
@@ -113,6 +113,20 @@ def test_a_second_import_replaces_tables_and_keeps_other_files(tmp_path):
     with pytest.raises(InputError):
         run(tmp_path, {"feed.tsv": "foo\nbar\n"})
     assert [item["item_id"] for item in table(tmp_path)] == ["2"]
+
+
+def test_a_second_import_keeps_the_tables_that_it_does_not_write(tmp_path):
+    run(tmp_path, {"feed.tsv": FEED})
+    own = {
+        "events.csv": "time,item_id,type\n2026-01-02T00:00:00Z,1,view\n",
+        "judgments.csv": "query,item_id,grade\nlamp,1,2\n",
+    }
+    write(tmp_path / "dataset", own)
+    run(tmp_path, {"feed.tsv": FEED.replace("Lamp", "Desk lamp")})
+    assert table(tmp_path)[0]["title"] == "Desk lamp"
+    assert {name: (tmp_path / "dataset" / name).read_text() for name in own} == own
+    run(tmp_path, {"feed.tsv": FEED, "judgments.csv": "query,item_id,grade\nlight,1,1\n"})
+    assert [row["query"] for row in table(tmp_path, "judgments")] == ["light"]
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
