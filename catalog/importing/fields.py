@@ -1,7 +1,8 @@
 """Read the cell of each rule into the value of its field."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Number
 from typing import Any
 
 from catalog.dataset.decimal_commas import NumberForms
@@ -30,7 +31,7 @@ _LISTS = frozenset(("identifiers", "categories", IMAGES))
 
 @dataclass(frozen=True)
 class Reading:
-    """What decides how numbers and prices are read."""
+    """What decides how numbers and prices are read from text."""
 
     decimal_comma: bool
     currency: str  # of prices that name none; "": not known
@@ -72,6 +73,8 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
     if name == CONTEXT:
         row[name] = {label: texts[0] for label, texts in _named_texts(rule, cell) if texts}
         return bool(row[name])
+    if isinstance(cell, Number):  # the text that Python makes of it has a decimal point
+        reading = replace(reading, decimal_comma=False)
     texts = _texts(rule, cell)
     if name.startswith(ATTRIBUTE):
         found = _add_attribute(row, name.removeprefix(ATTRIBUTE), map(plain_text, texts))

@@ -179,3 +179,14 @@ def test_a_dataset_of_our_own_is_cleaned(tmp_path):
     assert (judgment["grade"], judgment["split"]) == (2.0, "test")
     [event] = table(tmp_path, "events")
     assert event["context"] == [("device", "phone")]
+
+
+def test_numbers_of_json_keep_their_value_beside_texts_with_decimal_commas(tmp_path):
+    prices = ['"19,99 €"', "12.345", "1299.125", "7"]
+    rows = (
+        f'{{"item_id": "{n}", "title": "A{n}", "price": {price}, "rating": 4.125}}'
+        for n, price in enumerate(prices)
+    )
+    found = items(tmp_path, {"items.json": f"[{', '.join(rows)}]"})
+    assert [item["price"] for item in found] == [19.99, 12.345, 1299.125, 7.0]
+    assert {item["rating"] for item in found} == {4.125}
