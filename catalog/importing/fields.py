@@ -33,7 +33,8 @@ _LISTS = frozenset(("identifiers", "categories", IMAGES))
 class Reading:
     """What decides how numbers and prices are read from text."""
 
-    decimal_comma: bool
+    price_comma: bool  # whether commas are decimal in prices
+    decimal_comma: bool  # whether commas are decimal in other numbers
     currency: str  # of prices that name none; "": not known
 
 
@@ -42,11 +43,13 @@ def is_numeric(rule: Rule) -> bool:
     return rule.target in _NUMERIC
 
 
-def add_number_forms(rule: Rule, cell: Any, forms: NumberForms) -> None:
-    """Take the form of a cell's number."""
+def add_number_forms(rule: Rule, cell: Any, currency: str, forms: NumberForms) -> None:
+    """Take the form of a cell's number; `currency` is that of prices that name none."""
     if isinstance(cell, str) and cell not in rule.values:
         try:
-            forms.add([values.price_parts(cell)[0]])
+            written, sign = values.price_parts(cell)
+            if not (rule.target in PRICES and values.has_no_decimals(written, sign, currency)):
+                forms.add([written])
         except ValueError:
             return  # `read` reports the cell
 
@@ -74,7 +77,7 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
         row[name] = {label: texts[0] for label, texts in _named_texts(rule, cell) if texts}
         return bool(row[name])
     if isinstance(cell, Number):  # the text that Python makes of it has a decimal point
-        reading = replace(reading, decimal_comma=False)
+        reading = replace(reading, price_comma=False, decimal_comma=False)
     texts = _texts(rule, cell)
     if name.startswith(ATTRIBUTE):
         found = _add_attribute(row, name.removeprefix(ATTRIBUTE), map(plain_text, texts))
@@ -90,7 +93,7 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
     elif not texts or name in row:
         found = False
     elif name in PRICES:
-        row[name], currency = values.price(texts[0], reading.decimal_comma, reading.currency)
+        row[name], currency = values.price(texts[0], reading.price_comma, reading.currency)
         if currency:
             row.setdefault("currency", currency)
         found = True

@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from catalog.dataset.attributes import attribute_texts
+from catalog.dataset.decimal_commas import UNCLEAR_NUMBER
 from catalog.dataset.problems import quote
 from catalog.importing.cleaning.html_text import plain_text
 from catalog.importing.cleaning.words import (
@@ -19,6 +20,7 @@ from catalog.importing.cleaning.words import (
     AVAILABILITY,
     CURRENCY_SIGNS,
     LANGUAGES,
+    WITHOUT_DECIMALS,
 )
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d.,'’ \u00a0\u202f]*)?\d|[-+]?[.,]\d+")
@@ -103,20 +105,39 @@ def price(text: str, decimal_comma: bool, default_currency: str) -> tuple[float,
             several currencies, such as `$`. "": not known.
     """
     written, sign = price_parts(text)
-    if sign in AMBIGUOUS_SIGNS:
-        currency = default_currency or AMBIGUOUS_SIGNS[sign]
-    elif sign.lower() in CURRENCY_SIGNS:
-        currency = CURRENCY_SIGNS[sign.lower()]
-    elif _CODE.fullmatch(sign):
-        currency = sign.upper()
-    elif sign:
-        raise ValueError(f"{quote(sign)} is not a currency")
-    else:
-        currency = default_currency
+    named = currency(sign, default_currency)
+    if has_no_decimals(written, sign, default_currency):
+        decimal_comma = "." in written
     amount = number(written, decimal_comma)
     if amount < 0:
         raise ValueError(f"{quote(text)} is below 0")
-    return amount, currency or None
+    return amount, named or None
+
+
+def currency(sign: str, default: str) -> str:
+    """Return the code of a currency from its sign or code; "": not known.
+
+    Args:
+        sign: The sign or code beside a price; "" if there is none.
+        default: The currency without a sign, and the meaning of signs of several currencies.
+    """
+    if sign in AMBIGUOUS_SIGNS:
+        return default or AMBIGUOUS_SIGNS[sign]
+    if sign.lower() in CURRENCY_SIGNS:
+        return CURRENCY_SIGNS[sign.lower()]
+    if _CODE.fullmatch(sign):
+        return sign.upper()
+    if sign:
+        raise ValueError(f"{quote(sign)} is not a currency")
+    return default
+
+
+def has_no_decimals(written: str, sign: str, default_currency: str) -> bool:
+    """Return whether a sign can only group thousands, as prices in yen have no decimals."""
+    return (
+        UNCLEAR_NUMBER.fullmatch(written) is not None
+        and currency(sign, default_currency) in WITHOUT_DECIMALS
+    )
 
 
 def number(text: str, decimal_comma: bool) -> float:

@@ -44,6 +44,8 @@ CURRENCY_SIGNS = _pairs(
 )
 # Signs of several currencies, with the most common one; `--currency` names another. "": no guess.
 AMBIGUOUS_SIGNS: Mapping[str, str] = {"$": "USD", "¥": "JPY", "￥": "CNY", "kr": "", "Kr": ""}
+# Currencies whose prices have no decimals.
+WITHOUT_DECIMALS = frozenset(("JPY", "KRW", "VND", "ISK"))
 
 LANGUAGES = _pairs(
     "english=en german=de french=fr spanish=es italian=it dutch=nl portuguese=pt polish=pl "

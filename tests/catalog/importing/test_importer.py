@@ -190,3 +190,37 @@ def test_numbers_of_json_keep_their_value_beside_texts_with_decimal_commas(tmp_p
     found = items(tmp_path, {"items.json": f"[{', '.join(rows)}]"})
     assert [item["price"] for item in found] == [19.99, 12.345, 1299.125, 7.0]
     assert {item["rating"] for item in found} == {4.125}
+
+
+UNCLEAR = "has a sign that may be decimal or may group thousands; say --decimal"
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "prices"),
+    [
+        # The rating does not tell how prices are written.
+        (["1.299 €;4.5", "899 €;4.7"], {}, None),
+        (["1.299 €;4.5", "899 €;4.7"], {"decimal": "comma"}, [1299, 899]),
+        (["1.299,00 €;4.5", "899 €;4.7"], {}, [1299, 899]),
+        # Prices tell how ratings are written that do not tell themselves.
+        (["12.99;4.125", "8;4"], {}, [12.99, 8]),
+        # One cell does not turn the thousands of many prices into decimals.
+        (["$1,299;", "$2,499;", "$899;", "12,5;"], {}, None),
+        (["$1,299;", "$2,499;", "$899;", "12.5;"], {}, [1299, 2499, 899, 12.5]),
+        (["1,299;", "12,5;", "3,99;"], {}, [1.299, 12.5, 3.99]),
+        # Yen have no decimals.
+        (["¥1,299;", "¥800;"], {}, [1299, 800]),
+        (["1.299;", "800;"], {"currency": "JPY"}, [1299, 800]),
+        (["¥1,299;", "¥800;"], {"currency": "CNY"}, None),
+    ],
+)
+def test_prices_and_other_numbers_decide_on_their_own_sign(tmp_path, rows, options, prices):
+    lines = [f"{n};A{n};{row}" for n, row in enumerate(rows)]
+    files = {"items.csv": "\n".join(["item_id;title;price;rating", *lines])}
+    if prices is None:
+        with pytest.raises(InputError, match=UNCLEAR):
+            run(tmp_path, files, **options)
+        return
+    found = items(tmp_path, files, **options)
+    assert [item["price"] for item in found] == prices
+    assert all(3 < item.get("rating", 4) < 5 for item in found)
