@@ -47,8 +47,8 @@ def add_number_forms(rule: Rule, cell: Any, currency: str, forms: NumberForms) -
     """Take the form of a cell's number; `currency` is that of prices that name none."""
     if isinstance(cell, str) and cell not in rule.values:
         try:
-            written, sign = values.price_parts(cell)
-            if not (rule.target in PRICES and values.has_no_decimals(written, sign, currency)):
+            written, signs = values.price_parts(cell)
+            if not (rule.target in PRICES and values.has_no_decimals(written, signs, currency)):
                 forms.add([written])
         except ValueError:
             return  # `read` reports the cell
@@ -148,7 +148,7 @@ def _category(text: str, rule: Rule, _: Reading) -> str | None:
 
 
 def _currency(text: str, _: Rule, reading: Reading) -> str | None:
-    return values.price(f"1 {plain_text(text)}", False, reading.currency)[1]
+    return values.currency(values.price_parts(f"1 {text}")[1], reading.currency) or None
 
 
 # How the first text of a cell is read, by the name or the type of the field.

@@ -83,9 +83,8 @@ def import_exports(
         problem = f"{subject}: no items; give the export of the products"
         raise InputError(listed(problem, report.problems) if report.problems else problem)
     if report.bad_share() > max_bad_share:
-        raise InputError(
-            listed(f"{subject}: more than {max_bad_share:.0%} of the rows", report.problems)
-        )
+        problem = f"{subject}: more than {max_bad_share:.0%} of the rows (see --max-bad-rows)"
+        raise InputError(listed(problem, report.problems))
     report.written = {name: len(table) for name, table in tables.items()}
     info = {k: v for known, _ in grouped.values() for k, v in known.info.items()}
     report.quality = item_quality(tables[ITEMS.name])

@@ -92,7 +92,7 @@ def test_too_many_problems_stop_the_import(tmp_path):
     with pytest.raises(InputError) as caught:
         run(tmp_path, {"feed.tsv": BAD}, max_bad_share=0.5)
     first, *problems = str(caught.value).splitlines()
-    assert "more than 50% of the rows: 5 problems" in first
+    assert "more than 50% of the rows (see --max-bad-rows): 5 problems" in first
     assert len(problems) == 5
     assert not (tmp_path / "dataset").exists()
     run(tmp_path, {"feed.tsv": BAD}, max_bad_share=0.72)
