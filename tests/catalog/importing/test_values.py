@@ -23,13 +23,19 @@ from catalog.importing.cleaning.html_text import plain_text
         ("zero\u200bwidth\ufeff \x07bell\tand\r\nlines", "zerowidth bell and lines"),
         ("half \ud83d", "half \ufffd"),
         ("<ul><li>a<li>b</ul><br/>c", "a b c"),
+        ("Men&rsquo;s shirt &ndash; blue", "Men\u2019s shirt \u2013 blue"),
+        ("5 &times; 3 &euro;", "5 × 3 €"),
+        ("salt &pepper; R&D;", "salt &pepper; R&D;"),
+        *((f"<{tag}>hidden</{tag}>seen", "seen") for tag in ("noscript", "svg", "title", "head")),
     ],
 )
 def test_html_becomes_text(html, text):
     assert plain_text(html) == text
 
 
-@pytest.mark.parametrize("part", ["<p ", "<!--", "<![", "&amp;<", "<script>", "</", "<a href='"])
+@pytest.mark.parametrize(
+    "part", ["<p ", "<!--", "<![", "&amp;<", "<script>", "</", "<a href='", "&", "&aa "]
+)
 def test_hostile_html_of_200_kilobytes_takes_little_time(part):
     start = time.process_time()
     plain_text("<p>" + part * (200_000 // len(part)))
@@ -50,6 +56,7 @@ def test_hostile_html_of_200_kilobytes_takes_little_time(part):
         ("15 usd", False, "EUR", (15.0, "USD")),
         ("20.-", False, "CHF", (20.0, "CHF")),
         ("<b>9.99</b>", False, "", (9.99, None)),
+        ("19.99 &euro;", False, "", (19.99, "EUR")),
         ("kr 95", False, "", (95.0, None)),
         ("95 Kr.", False, "SEK", (95.0, "SEK")),
         ("$19.99 USD", False, "", (19.99, "USD")),
