@@ -15,7 +15,7 @@ from catalog.dataset.problems import quote
 from catalog.importing.fields import PRICES, Reading, add_number_forms, is_numeric, read
 from catalog.importing.items import finish_item
 from catalog.importing.report import Report
-from catalog.importing.rules import Row, TableRules
+from catalog.importing.rules import SALE_END, SALE_START, Row, TableRules
 from catalog.importing.sources import Files
 from catalog.item_text import normalise_query
 from catalog.schema import ITEMS, JUDGMENTS
@@ -124,6 +124,8 @@ class TableConverter:
                     self._report.filled[table.schema.name, column, rule.target] += 1
             except ValueError as error:
                 self._problem(table, row, files.column(rule.source), rule.target, str(error), _FIX)
+                if rule.target in (SALE_START, SALE_END):
+                    values[rule.target] = None  # the sale has a limit, which is not known
         return values
 
     def _problem(

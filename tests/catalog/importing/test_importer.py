@@ -224,3 +224,23 @@ def test_prices_and_other_numbers_decide_on_their_own_sign(tmp_path, rows, optio
     found = items(tmp_path, files, **options)
     assert [item["price"] for item in found] == prices
     assert all(3 < item.get("rating", 4) < 5 for item in found)
+
+
+@pytest.mark.parametrize(
+    ("dates", "sale"),
+    [
+        ("", 5.0),
+        ("2024-06-01/2024-06-30", 5.0),
+        ("2024-06-01/", 5.0),
+        ("01.02.2020/01.03.2020", None),
+        ("2024-06-01/30.06.2024", None),
+        ("01.02.2020", None),
+    ],
+)
+def test_a_sale_whose_dates_cannot_be_read_does_not_run(tmp_path, dates, sale):
+    header = "id\ttitle\tavailability\tprice\tsale price\tsale price effective date\n"
+    report = run(tmp_path, {"feed.tsv": f"{header}1\tLamp\tin stock\t10 EUR\t5 EUR\t{dates}\n"})
+    [item] = table(tmp_path)
+    assert (item["price"], item.get("sale_price")) == (10.0, sale)
+    assert ("a sale price whose dates cannot be read" in report.left_out) == (sale is None)
+    assert bool(report.problems) == (sale is None)
