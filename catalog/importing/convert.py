@@ -12,10 +12,10 @@ import pyarrow as pa
 from base.errors import InputError, plain_number
 from catalog.dataset.decimal_commas import NumberForms
 from catalog.dataset.problems import quote
-from catalog.importing.fields import Reading, add_number_forms, is_numeric, read
+from catalog.importing.fields import PRICES, Reading, add_number_forms, is_numeric, read
 from catalog.importing.items import finish_item
 from catalog.importing.report import Report
-from catalog.importing.rules import Row, TableRules
+from catalog.importing.rules import SALE_END, SALE_START, Row, TableRules
 from catalog.importing.sources import Files
 from catalog.item_text import normalise_query
 from catalog.schema import ITEMS, JUDGMENTS
@@ -64,22 +64,35 @@ class TableConverter:
             yield pa.Table.from_pylist(batch, schema)
 
     def _reading(self, table: TableRules, files: Files) -> Reading:
-        """Find out from all numbers of the table which sign is decimal."""
+        """Find out from all numbers of the table which sign is decimal: of prices, and of others.
+
+        Prices may have another sign than ratings. They decide for other numbers that do not tell.
+        """
+        currency = self._choices.currency
         if self._choices.decimal != "auto":
-            return Reading(self._choices.decimal == "comma", self._choices.currency)
-        forms, numeric = NumberForms(), [rule for rule in table.rules if is_numeric(rule)]
-        unclear = ""  # the place of the first number that can be read in two ways
+            comma = self._choices.decimal == "comma"
+            return Reading(comma, comma, currency)
+        numeric = [rule for rule in table.rules if is_numeric(rule)]
+        prices, others = NumberForms(), NumberForms()
+        places: dict[int, str] = {}  # by the forms: the place of the first unclear number
         for row in table.rows(Files(files.sources, Report())) if numeric else ():
             for rule in numeric:
-                add_number_forms(rule, row.get(rule.source), forms)
-                if forms.unclear is not None and not unclear:
-                    unclear = f"{row.place}, column {files.column(rule.source)}"
-        if forms.can_be_read_in_both_ways:
-            raise InputError(
-                f"{unclear}: {quote(forms.unclear)} has a sign that may be decimal or may group "
-                "thousands; say --decimal point or --decimal comma"
-            )
-        return Reading(forms.commas_are_decimal, self._choices.currency)
+                forms = prices if rule.target in PRICES else others
+                add_number_forms(rule, row.get(rule.source), currency, forms)
+                if forms.unclear is not None and id(forms) not in places:
+                    places[id(forms)] = f"{row.place}, column {files.column(rule.source)}"
+        prices_tell = prices.comma or prices.point
+        for forms, refused in (
+            (prices, prices.can_be_read_in_both_ways or prices.thousandths_prevail),
+            (others, others.can_be_read_in_both_ways and not prices_tell),
+        ):
+            if refused:
+                raise InputError(
+                    f"{places[id(forms)]}: {quote(forms.unclear)} has a sign that may be decimal "
+                    "or may group thousands; say --decimal point or --decimal comma"
+                )
+        decides = prices if others.can_be_read_in_both_ways else others
+        return Reading(prices.commas_are_decimal, decides.commas_are_decimal, currency)
 
     def _rows(
         self, table: TableRules, files: Files, reading: Reading, names: frozenset[str]
@@ -111,6 +124,8 @@ class TableConverter:
                     self._report.filled[table.schema.name, column, rule.target] += 1
             except ValueError as error:
                 self._problem(table, row, files.column(rule.source), rule.target, str(error), _FIX)
+                if rule.target in (SALE_START, SALE_END):
+                    values[rule.target] = None  # the sale has a limit, which is not known
         return values
 
     def _problem(
