@@ -1,6 +1,7 @@
 """What brings a server's items up to an export: new items, changed fields, and missing items."""
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,6 +17,9 @@ from catalog.store import ItemStore
 _MAX_EXAMPLES = 3
 # When sales end, an export has no sale prices. So a missing one is a change, and loses nothing.
 _SALE = "sale_price"
+# Single attributes and lists become smaller more often than fields become empty. So the share that
+# may be lost is a share of this number of items or more.
+_MIN_ITEMS = 100
 # Fields whose changes are effective at once, because no model encodes them.
 _QUICK = frozenset(
     each.name for each in ITEM_FIELDS if each.type in (float, int, bool, datetime.date)
@@ -43,7 +47,9 @@ class Plan:
     changed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     by_field: dict[str, FieldChange] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)  # ids of the server that the export lacks
-    have: dict[str, int] = field(default_factory=dict)  # field -> items of the server with a value
+    have: Counter[str] = field(default_factory=Counter)  # field -> items of the server with a value
+    # `attributes.NAME` -> items that lose the attribute; a list's field -> items that lose a value
+    shrunk: Counter[str] = field(default_factory=Counter)
 
     @property
     def writes(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -64,14 +70,23 @@ class Plan:
         Raises:
             InputError: the export lacks more.
         """
-        losses = [("items", len(self.missing), self.served)]
+        losses = [("items", len(self.missing), self.served, self.served)]
         losses += [
-            (f"values of {name}", change.cleared, self.have[name])
+            (f"values of {name}", change.cleared, self.have[name], self.have[name])
             for name, change in self.by_field.items()
             if change.cleared and name != _SALE
         ]
-        for what, lost, total in losses:
-            if lost > max_share * total:
+        losses += [
+            (
+                f"{'whole lists' if name in self.fields else 'values'} of {name}",
+                lost,
+                self.have[name],
+                max(self.have[name], _MIN_ITEMS),
+            )
+            for name, lost in self.shrunk.items()
+        ]
+        for what, lost, total, base in losses:
+            if lost > max_share * base:
                 raise InputError(
                     f"the export lacks {lost:,} of the server's {total:,} {what} "
                     f"({lost / total:.0%}), and --max-deletions allows {max_share:.0%}; give a "
@@ -86,6 +101,8 @@ class Plan:
         for name, change in sorted(self.by_field.items(), key=lambda entry: -entry[1].items):
             cleared = f", {change.cleared:,} of them to no value" if change.cleared else ""
             yield f"  {name}: {change.items:,}{cleared}, such as {change.example}"
+        for name, lost in sorted(self.shrunk.items(), key=lambda entry: -entry[1]):
+            yield f"  fewer values of {name}: {lost:,}"
         if self.missing:
             what = "deleted" if delete else "not in the export and kept (--delete deletes)"
             yield f"{what}: {count(len(self.missing), 'item')}{_examples(self.missing)}"
@@ -110,7 +127,8 @@ def compare(exported: ItemStore, served: Iterable[Item]) -> Plan:
     for item in served:
         plan.served += 1
         for name in plan.fields:
-            plan.have[name] = plan.have.get(name, 0) + _has_value(getattr(item, name))
+            value = getattr(item, name)
+            plan.have.update({name, *_parts(name, value)} if _has_value(value) else ())
         row = exported.row(item.item_id)
         if row < 0:
             plan.missing.append(item.item_id)
@@ -150,7 +168,18 @@ def _differing(plan: Plan, old: Item, new: Item) -> tuple[str, ...]:
         change = plan.by_field.setdefault(name, FieldChange(example))
         change.items += 1
         change.cleared += after is None
+        kept = _parts(name, after)
+        plan.shrunk.update(
+            part for part, n in _parts(name, before).items() if kept.get(part, 0) < n
+        )
     return tuple(names)
+
+
+def _parts(name: str, value: Any) -> dict[str, int]:
+    """Return what an export may lack of a map or list: each attribute, and the number of values."""
+    if isinstance(value, Mapping):
+        return {f"{name}.{label}": 1 for label, texts in value.items() if all_values(texts)}
+    return {name: len(value)} if isinstance(value, tuple) else {}
 
 
 def _has_value(value: Any) -> bool:
