@@ -29,6 +29,7 @@ from catalog.dataset.text_files import (
 from catalog.importing.report import Report
 from catalog.importing.rules import Row, column_key
 from catalog.importing.xml_rows import xml_rows
+from catalog.schema import ITEMS
 
 _UNREADABLE = (
     OSError,
@@ -69,6 +70,8 @@ class Source:
         def broken(place: str, say: str) -> None:
             report.rows[table] += 1
             report.problem(table, place, "", "line", say, "correct the line")
+            if table == ITEMS.name:
+                report.cannot_read("")
 
         try:
             for row in self.records(broken):

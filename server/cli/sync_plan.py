@@ -3,7 +3,9 @@
 import datetime
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -47,6 +49,8 @@ class Plan:
     changed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     by_field: dict[str, FieldChange] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)  # ids of the server that the export lacks
+    # ids of the server that stay, because rows of the export that cannot be read may be theirs
+    unclear: list[str] = field(default_factory=list)
     have: Counter[str] = field(default_factory=Counter)  # field -> items of the server with a value
     # `attributes.NAME` -> items that lose the attribute; a list's field -> items that lose a value
     shrunk: Counter[str] = field(default_factory=Counter)
@@ -70,7 +74,7 @@ class Plan:
         Raises:
             InputError: the export lacks more.
         """
-        losses = [("items", len(self.missing), self.served, self.served)]
+        losses = [("items", len(self.missing + self.unclear), self.served, self.served)]
         losses += [
             (f"values of {name}", change.cleared, self.have[name], self.have[name])
             for name, change in self.by_field.items()
@@ -106,13 +110,20 @@ class Plan:
         if self.missing:
             what = "deleted" if delete else "not in the export and kept (--delete deletes)"
             yield f"{what}: {count(len(self.missing), 'item')}{_examples(self.missing)}"
+        if self.unclear:
+            what = "kept, because rows of the export cannot be read"
+            yield f"{what}: {count(len(self.unclear), 'item')}{_examples(self.unclear)}"
         unknown = [each.name for each in ITEM_FIELDS if each.name not in (*self.fields, ID)]
         unknown = [name for name in unknown if name != "category"]
         if unknown:
             yield f"not in the export and not compared: {', '.join(unknown)}"
 
 
-def compare(exported: ItemStore, served: Iterable[Item]) -> Plan:
+def compare(
+    exported: ItemStore,
+    served: Iterable[Item],
+    unread: Mapping[str, AbstractSet[str]] = MappingProxyType({}),
+) -> Plan:
     """Compare an export with the items of a server, field by field.
 
     Fields for which no item of the export has a value are not compared, because other programs may
@@ -121,6 +132,9 @@ def compare(exported: ItemStore, served: Iterable[Item]) -> Plan:
     Args:
         exported: The items of the export.
         served: All items of the server, one after another.
+        unread: For each item, the fields that the export has and cannot be read. They are not
+            compared, and the items are not missing. The id "" stands for rows without a known id:
+            any item may be theirs, so none is missing.
     """
     plan = Plan(_compared(exported), exported=len(exported))
     is_new = np.ones(len(exported), np.bool_)
@@ -131,10 +145,11 @@ def compare(exported: ItemStore, served: Iterable[Item]) -> Plan:
             plan.have.update({name, *_parts(name, value)} if _has_value(value) else ())
         row = exported.row(item.item_id)
         if row < 0:
-            plan.missing.append(item.item_id)
+            is_unclear = bool({item.item_id, ""} & unread.keys())
+            (plan.unclear if is_unclear else plan.missing).append(item.item_id)
             continue
         is_new[row] = False
-        if names := _differing(plan, cut(item), cut(exported.item(row))):
+        if names := _differing(plan, cut(item), cut(exported.item(row)), unread):
             plan.changed.append((item.item_id, names))
     plan.new += [exported.ids[row] for row in np.flatnonzero(is_new).tolist()]
     return plan
@@ -156,10 +171,13 @@ def _any_value(column: pa.ChunkedArray) -> bool:
     return bool(column.null_count < len(column))
 
 
-def _differing(plan: Plan, old: Item, new: Item) -> tuple[str, ...]:
+def _differing(
+    plan: Plan, old: Item, new: Item, unread: Mapping[str, AbstractSet[str]]
+) -> tuple[str, ...]:
     """Return the fields whose values differ, and count them in the plan."""
     names = []
-    for name in plan.fields:
+    skipped = unread.get(new.item_id, ())
+    for name in (each for each in plan.fields if each not in skipped):
         before, after = _comparable(getattr(old, name)), _comparable(getattr(new, name))
         if before == after:
             continue

@@ -88,6 +88,14 @@ def test_rows_with_problems_are_listed_with_line_and_column(tmp_path):
     assert report.bad_share() == 5 / 7
 
 
+def test_the_fields_that_cannot_be_read_are_known_by_item(tmp_path):
+    header, *rows = BAD.splitlines(keepends=True)
+    feed = "".join([header, *rows[:2], "6\tBed\t-5 EUR\tin stock\n"])
+    money = {"price", "sale_price", "currency"}
+    assert run(tmp_path, {"feed.tsv": feed}).unread == {"1": money, "2": {"in_stock"}, "6": money}
+    assert "" in run(tmp_path, {"feed.tsv": BAD}).unread  # a line with too few cells
+
+
 def test_too_many_problems_stop_the_import(tmp_path):
     with pytest.raises(InputError) as caught:
         run(tmp_path, {"feed.tsv": BAD}, max_bad_share=0.5)

@@ -94,6 +94,16 @@ def test_an_attribute_or_the_rest_of_a_list_counts_as_lost(
     assert f"  fewer values of {lost.rpartition('of ')[2]}: 40" in plan.lines(delete=False)
 
 
+def test_what_cannot_be_read_is_not_removed() -> None:
+    exported = ItemStore.of([replace(LAMP, title="Lantern", price=None), replace(DESK, price=1.0)])
+    plan = compare(exported, [LAMP, DESK, FULL], {"a": {"price"}, "0": set()})
+    assert plan.changed == [("a", ("title",)), ("b", ("price",))]
+    assert (plan.missing, plan.unclear) == ([], ["0"])
+    assert compare(exported, [LAMP, DESK, FULL], {"": set()}).unclear == ["0"]
+    with pytest.raises(InputError, match="lacks 1 of the server's 3 items"):
+        plan.check(0.05)
+
+
 def test_only_the_description_is_cut_to_the_limit_of_a_server() -> None:
     long = replace(DESK, description="x" * (2 * MAX_ITEM_CHARACTERS))
     other = sum(map(len, ("b", "Desk", "Office > Desks", "Desks")))
