@@ -13,7 +13,7 @@ from base.errors import InputError, plain_number
 from catalog.dataset.decimal_commas import NumberForms
 from catalog.dataset.problems import quote
 from catalog.importing.fields import PRICES, Reading, add_number_forms, is_numeric, read
-from catalog.importing.items import finish_item
+from catalog.importing.items import fields_of, finish_item
 from catalog.importing.report import Report
 from catalog.importing.rules import SALE_END, SALE_START, Row, TableRules
 from catalog.importing.sources import Files
@@ -46,6 +46,7 @@ class TableConverter:
         self._report = report
         # item_id, or query and item_id -> place and hash of the values of the first row
         self._seen: dict[Any, tuple[str, int]] = {}
+        self._unread: set[str] = set()  # fields of the row whose cells cannot be read
         self._splits: dict[str, str] = {}  # normalised query -> the split of its first judgment
 
     def convert(self, table: TableRules, files: Files) -> Iterator[pa.Table]:
@@ -99,6 +100,7 @@ class TableConverter:
     ) -> Iterator[dict[str, Any]]:
         for row in table.rows(files):
             self._report.rows[table.schema.name] += 1
+            self._unread.clear()
             values = self._values(table, row, files, reading)
             if self._is_of_another_language(row, values):
                 continue
@@ -106,7 +108,10 @@ class TableConverter:
                 finish_item(values, self._choices.now, partial(files.leave_out, row))
                 if self._choices.language:
                     values.setdefault("language", self._choices.language)
-            if self._is_valid(table, row, values) and not self._is_repeated(table, row, values):
+            is_valid = self._is_valid(table, row, values)
+            if table.schema is ITEMS and (self._unread or not is_valid):
+                self._report.cannot_read(values.get("item_id", ""), self._unread)
+            if is_valid and not self._is_repeated(table, row, values):
                 yield {name: value for name, value in values.items() if name in names}
 
     def _values(
@@ -126,6 +131,7 @@ class TableConverter:
                 self._problem(table, row, files.column(rule.source), rule.target, str(error), _FIX)
                 if rule.target in (SALE_START, SALE_END):
                     values[rule.target] = None  # the sale has a limit, which is not known
+                self._unread.update(fields_of(rule.target))
         return values
 
     def _problem(
@@ -156,6 +162,7 @@ class TableConverter:
             allowed = " to ".join(plain_number(limit) for limit in (low, high) if limit is not None)
             say = f"{plain_number(value)} is not {'at least ' if high is None else ''}{allowed}"
             self._problem(table, row, name, "limits", say, _FIX)
+            self._unread.update(fields_of(name))
         return complete
 
     def _is_repeated(self, table: TableRules, row: Row, values: dict[str, Any]) -> bool:

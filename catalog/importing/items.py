@@ -12,9 +12,25 @@ from catalog.importing.rules import (
     SALE_START,
 )
 
+# The fields of an item that follow from other fields of rules.
+_COMPUTED = {
+    "price": ("price", "sale_price", "currency"),
+    "sale_price": ("price", "sale_price", "currency"),
+    LIST_PRICE: ("price", "sale_price", "currency"),
+    SALE_START: ("sale_price",),
+    SALE_END: ("sale_price",),
+    IMAGES: ("image_url", ATTRIBUTES),
+    "category": ("categories",),
+}
 MORE_IMAGES = "more images"  # the attribute of images after the first; no model reads it
 
 LeaveOut = Callable[[str], None]  # counts a value that is left out, by the reason
+
+
+def fields_of(target: str) -> tuple[str, ...]:
+    """Return the fields of an item that depend on the field that a rule fills."""
+    target = target.partition(".")[0]  # of `attributes.NAME`
+    return _COMPUTED.get(target, (target,))
 
 
 def finish_item(row: dict[str, Any], now: datetime.datetime, leave_out: LeaveOut) -> dict[str, Any]:

@@ -29,7 +29,11 @@ FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
         ({"a.csv": ""}, {}, "a.csv: of no known format (columns: none)"),
         ({"a.xlsx": b"PK\x03\x04"}, {}, "a.xlsx: a zip archive or an Excel file; give a csv"),
         ({"a.csv": FEED}, {"encoding": "klingon"}, "a.csv: cannot be read (unknown encoding"),
-        ({"a.tsv": FEED.encode() + b'2\t"open\t1\t\n'}, {}, "a.tsv: cannot be read (line 3: "),
+        (
+            {"a.csv": FEED.replace("\t", ",") + '2,"open,1,\n'},
+            {},
+            "a.csv: cannot be read (line 3: ",
+        ),
         (
             {"a.tsv": (FEED + "2\tCafé für Ärzte\t1\t\n").encode() + b"3\t\xff\t1\t\n"},
             {},
@@ -86,6 +90,27 @@ def test_rows_with_problems_are_listed_with_line_and_column(tmp_path):
     assert [item["item_id"] for item in table(tmp_path)] == ["1", "4", "5"]
     assert report.left_out["a repeated row of items"].rows == 1
     assert report.bad_share() == 5 / 7
+
+
+def test_the_fields_that_cannot_be_read_are_known_by_item(tmp_path):
+    header, *rows = BAD.splitlines(keepends=True)
+    feed = "".join([header, *rows[:2], "6\tBed\t-5 EUR\tin stock\n"])
+    money = {"price", "sale_price", "currency"}
+    assert run(tmp_path, {"feed.tsv": feed}).unread == {"1": money, "2": {"in_stock"}, "6": money}
+    assert "" in run(tmp_path, {"feed.tsv": BAD}).unread  # a line with too few cells
+
+
+def test_quotes_inside_of_texts_lose_no_other_line(tmp_path):
+    feed = FEED + '2\t"Best" shirt\t6 EUR\tin stock\n3\t"Open\t6 EUR\tin stock\n'
+    titles = [item["title"] for item in items(tmp_path, {"feed.tsv": feed})]
+    assert titles == ["Lamp", '"Best" shirt', '"Open']
+    other = FEED + '2\t"Best" shirt\t6\tx\n3\t"a\n4\tb\n5\t"c"\t6\tx\n6\t"Sofa"\t7 EUR\tin stock\n'
+    report = run(tmp_path, {"feed.csv": other.replace("\t", ",")})
+    assert [item["title"] for item in table(tmp_path)] == ["Lamp", "Sofa"]
+    assert report.problems == [
+        "feed.csv, line 3: a quote is misplaced (',' expected after '\"'); correct the line "
+        "(4 rows in all, also line 4, line 5, line 6)"
+    ]
 
 
 def test_too_many_problems_stop_the_import(tmp_path):
