@@ -79,13 +79,15 @@ def test_prices_are_written_and_an_unknown_item_is_named(address: str) -> None:
     assert lines[1] != "nothing: 1"
 
 
-def test_an_export_of_a_shop_becomes_a_bundle(tmp_path: Path) -> None:
+def test_an_export_of_a_shop_becomes_a_bundle(tmp_path: Path, compilation_cache: Path) -> None:
     export = tmp_path / "export.csv"
     export.write_text(
         "sku,name,maker,path,gross,warehouse\n"
         'a1,"USB C charger, 65 W",Voltix,Electronics > Chargers,"29,90",7\n'
         "a2,Electric kettle,,Kitchen,39.00,7\n"
     )
+    (tmp_path / "out" / "cache").mkdir(parents=True)
+    (tmp_path / "out" / "cache" / "xla").symlink_to(compilation_cache)
     run("train_from_csv.py", str(export), "--out", str(tmp_path / "out"))
     bundle = tmp_path / "out" / "bundle"
     assert verify(bundle).bundle_id

@@ -59,6 +59,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory, compilation_cache: Path) -> I
     write_tables(folder)
     for later in ("events", "judgments"):
         (folder / "my-shop" / f"{later}.csv").rename(folder / f"{later}.csv")
+    cache = folder / "out" / "my-shop" / "cache"
+    cache.mkdir(parents=True)
+    (cache / "xla").symlink_to(compilation_cache)
     shortlist("train", "--data", "my-shop", "--out", "out/my-shop", folder=folder)
     config = ServerConfig(
         folder / "out" / "my-shop" / "bundle",

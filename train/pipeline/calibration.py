@@ -48,7 +48,7 @@ from train.progress import track
 
 logger = logging.getLogger(__name__)
 
-CALIBRATION = 1  # increase this when the calibration of unchanged models alters
+CALIBRATION = 2  # increase this when the calibration of unchanged models alters
 _WRONGLY_NOTHING = 0.025  # largest share of known queries that nothing may fit
 _KNOWN_SHARE = 0.5  # share of queries that some item is assumed to fit
 _RIGHTLY_NOTHING = 0.95  # share of absent queries that nothing shall fit, if possible
@@ -69,7 +69,9 @@ class CalibrationConfig:
     # maximum number of known queries to choose thresholds on: few of them lie below a threshold
     dev_queries: int = 1_000
     pieces: int = 800  # maximum number of pieces of titles, if there are too few judged queries
-    absent: int = 200  # maximum number of absent queries of each of the three kinds
+    # maximum number of absent queries of each of the three kinds; there are at most as many of each
+    # kind as there are known queries
+    absent: int = 200
 
     def __post_init__(self) -> None:
         """Check that all numbers are at least 1."""
@@ -128,7 +130,8 @@ def calibrate(
         known = [known[0] + pieces[::2], known[1] + pieces[1::2]]
     index = engine.snapshot.channels.lexical_index
     assert index is not None  # training writes all channels
-    absent = absent_queries(index, words, known[0] + known[1], config.absent, chance)
+    every = known[0] + known[1]
+    absent = absent_queries(index, words, every, min(config.absent, len(every)), chance)
     fit, choose = (_answers(engine, known[part], absent[part::2]) for part in (0, 1))
     if needs_pieces:
         for answers in (fit, choose):

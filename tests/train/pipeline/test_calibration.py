@@ -173,6 +173,9 @@ def test_the_config_sets_how_many_queries_are_asked(loaded):
     assert sum(report[split]["absent"] for split in ("train", "dev")) == 9
     _, report = calibrate(loaded, WORDS, [], [], replace(config, pieces=10))
     assert sum(report[split]["known"] for split in ("train", "dev")) == 20  # each counts twice
+    _, report = calibrate(loaded, WORDS, [], [], CalibrationConfig(pieces=2))
+    # As many of each kind as known queries; a known query has more than one word.
+    assert sum(report[split]["absent"] for split in ("train", "dev")) == 6
 
 
 def test_a_calibration_is_the_same_each_time(loaded):
