@@ -104,8 +104,12 @@ def csv_batches(
     with open_text(path, encoding) as handle:
         for _ in range(1, dialect.first_line):
             handle.readline()
-        quoting = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
-        reader = csv.reader(handle, delimiter=dialect.delimiter, quoting=quoting, strict=True)
+        reader = csv.reader(
+            handle,
+            delimiter=dialect.delimiter,
+            quoting=csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE,
+            strict=True,
+        )
         broken: list[tuple[int, str]] | None = [] if skips else None
         try:
             names = next(reader, [])
