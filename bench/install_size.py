@@ -7,10 +7,20 @@ packages come from the cache of uv, or from the package index.
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
+
+import tyro
 
 ROOT = Path(__file__).resolve().parents[1]
 EXTRAS = ("", "serve", "train", "all")
+
+
+@dataclass(frozen=True)
+class InstallSizeConfig:
+    """Options of `python -m bench.install_size`."""
+
+    extras: tuple[str, ...] = EXTRAS  # extras to measure; the empty one is a plain installation
 
 
 def install(extra: str, directory: Path) -> Path:
@@ -28,10 +38,10 @@ def install(extra: str, directory: Path) -> Path:
     return packages
 
 
-def main() -> None:
+def main(config: InstallSizeConfig) -> None:
     """Print one row of a Markdown table per extra."""
     sys.stdout.write("| install | packages | MB |\n| --- | --- | --- |\n")
-    for extra in EXTRAS:
+    for extra in config.extras:
         with tempfile.TemporaryDirectory() as scratch:
             packages = install(extra, Path(scratch) / "venv")
             size = sum(path.stat().st_size for path in packages.rglob("*") if path.is_file())
@@ -41,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(tyro.cli(InstallSizeConfig, prog="python -m bench.install_size"))

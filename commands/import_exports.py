@@ -10,6 +10,8 @@ from typing import Literal
 import tyro
 
 from base.errors import InputError
+from catalog.dataset.problems import quote
+from catalog.importing.cleaning.words import CURRENCIES
 from catalog.importing.importer import import_exports
 from catalog.importing.mapping import read_mapping
 from catalog.importing.report import Report
@@ -50,6 +52,10 @@ class ExportConfig:
             raise InputError("no export; give files or directories")
         if not 0 <= self.max_bad_rows <= 1:
             raise InputError(f"--max-bad-rows: is {self.max_bad_rows:g}; give a share of 0 to 1")
+        if self.currency and self.currency.upper() not in CURRENCIES:
+            raise InputError(
+                f"--currency: {quote(self.currency)} is no code of ISO 4217; give one such as EUR"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

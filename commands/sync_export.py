@@ -50,10 +50,11 @@ def main(arguments: Sequence[str], program: str) -> int:
         share = config.max_share
         with tempfile.TemporaryDirectory(prefix="shortlist-") as folder:
             directory = Path(folder) / "export"
-            for problem in import_to(directory, config).problems:
+            report = import_to(directory, config)
+            for problem in report.problems:
                 _say(f"problem: {problem}")
             items = ItemStore(read_dataset(directory).items)
-        return 0 if sync(items, config, share, _say) else 1
+        return 0 if sync(items, config, share, _say, unread=report.unread) else 1
     except CallError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -39,7 +39,7 @@ def check_signatures(packages: Sequence[str]) -> None:
 def _has_shapes(function: Callable[..., Any]) -> bool:
     try:
         return any(map(_is_shape, get_type_hints(function).values()))
-    except NameError:  # a name is defined later, or only for mypy; beartype alone would refuse it
+    except (NameError, AttributeError):  # a name is defined later, or only for mypy
         return True
 
 

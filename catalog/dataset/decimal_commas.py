@@ -1,8 +1,9 @@
 """Decimal commas in a csv file: the columns that have them, decided over the whole column."""
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from catalog.dataset.problems import Problems, quote
@@ -10,7 +11,7 @@ from catalog.dataset.text_files import Dialect, csv_batches
 
 _GROUP_SIGNS = ". \u00a0\u202f"  # these group thousands beside a decimal comma
 # A comma or a point that may be decimal or may group thousands: 1,234 and 1.234.
-_UNCLEAR = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
+UNCLEAR_NUMBER = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")
 _COMMA = re.compile(
     rf"[+-]?(\d+|\d{{1,3}}([{_GROUP_SIGNS}]\d{{3}})+),\d+|[+-]?\d{{1,3}}(\.\d{{3}}){{2,}}"
 )
@@ -22,19 +23,26 @@ _GROUPING = re.compile(rf"[{_GROUP_SIGNS}]")
 class NumberForms:
     """The forms of the numbers in one column."""
 
-    comma: bool = False  # a number has a comma that can only be decimal
-    point: bool = False  # a number has a point that can only be decimal
+    comma: int = 0  # numbers that only a decimal comma explains
+    point: int = 0  # numbers that only a decimal point explains
     unclear: str | None = None  # the first number that can be read in both ways
+    unclear_by_sign: Counter[str] = field(default_factory=Counter)  # sign -> such numbers
 
     @property
     def commas_are_decimal(self) -> bool:
         """Whether commas are decimal, and points and spaces group thousands."""
-        return self.comma and not self.point
+        return self.comma > 0 and not self.point
 
     @property
     def can_be_read_in_both_ways(self) -> bool:
         """Whether a sign may be decimal or may group thousands, and no other number tells."""
         return self.unclear is not None and not self.comma and not self.point
+
+    @property
+    def thousandths_prevail(self) -> bool:
+        """Whether more numbers get three decimals than there are numbers that tell the sign."""
+        sign, tell = (",", self.comma) if self.commas_are_decimal else (".", self.point)
+        return self.unclear_by_sign[sign] > tell
 
     def add(self, cells: Iterable[str]) -> None:
         """Take the forms of more numbers."""
@@ -42,11 +50,12 @@ class NumberForms:
             if "," not in cell and "." not in cell:
                 continue
             text = cell.strip()
-            if _UNCLEAR.fullmatch(text):
+            if UNCLEAR_NUMBER.fullmatch(text):
                 self.unclear = self.unclear or text
+                self.unclear_by_sign["," if "," in text else "."] += 1
             else:
-                self.comma = self.comma or _COMMA.fullmatch(text) is not None
-                self.point = self.point or _POINT.fullmatch(text) is not None
+                self.comma += _COMMA.fullmatch(text) is not None
+                self.point += _POINT.fullmatch(text) is not None
 
 
 def columns_with_decimal_commas(

@@ -21,6 +21,7 @@ UTF_8 = "utf-8-sig"  # skips the byte order mark that spreadsheets write
 
 _BATCH_ROWS = 65_536  # maximum number of rows that are in memory as Python objects
 _BLANK = " \t\r\n"
+_OPEN_QUOTE = "unexpected end of data"  # the error of the csv reader
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -40,6 +41,7 @@ class Dialect:
 
     delimiter: str
     first_line: int  # line number of the header, from 1
+    quoted: bool = True  # whether a quote at the start of a cell begins a quoted cell
 
     @property
     def may_have_decimal_commas(self) -> bool:
@@ -80,31 +82,39 @@ def csv_dialect(
     return Dialect(max(_DELIMITERS, key=known), 1)
 
 
-def csv_batches(path: Path, dialect: Dialect, encoding: str = UTF_8) -> Iterator[RowBatch]:
+def csv_batches(
+    path: Path, dialect: Dialect, encoding: str = UTF_8, *, skips: bool = False
+) -> Iterator[RowBatch]:
     """Read a csv file whose header names the columns.
 
     Args:
         path: The file.
         dialect: The dialect of the file, as `csv_dialect` returns it.
         encoding: The encoding of the file; the default is UTF-8 with or without a byte order mark.
+        skips: Whether lines with misplaced quotes are broken lines instead of an error.
 
     Yields:
         At least one batch, which may have no rows. Blank lines are skipped.
 
     Raises:
         UnicodeDecodeError: the file has another encoding.
-        csv.Error: quotes are unbalanced, so the rest cannot be read; the message names the line.
+        csv.Error: quotes are misplaced, or the last quote is open, so the rest cannot be read; the
+            message names the line.
     """
     with open_text(path, encoding) as handle:
         for _ in range(1, dialect.first_line):
             handle.readline()
-        reader = csv.reader(handle, delimiter=dialect.delimiter, strict=True)
+        quoting = csv.QUOTE_MINIMAL if dialect.quoted else csv.QUOTE_NONE
+        reader = csv.reader(handle, delimiter=dialect.delimiter, quoting=quoting, strict=True)
+        broken: list[tuple[int, str]] | None = [] if skips else None
         try:
             names = next(reader, [])
-            rows = _csv_rows(reader, dialect.first_line - 1)
+            rows = _csv_rows(reader, dialect.first_line - 1, broken)
             while True:
                 chunk = list(islice(rows, _BATCH_ROWS))
-                yield _csv_batch(names, chunk)
+                yield _csv_batch(names, chunk, broken or ())
+                if broken:
+                    broken.clear()
                 if len(chunk) < _BATCH_ROWS:
                     return
         except csv.Error as error:
@@ -112,15 +122,33 @@ def csv_batches(path: Path, dialect: Dialect, encoding: str = UTF_8) -> Iterator
             raise csv.Error(f"line {line}: {error}") from error
 
 
-def _csv_rows(reader: Any, skipped: int) -> Iterator[tuple[int, list[str]]]:
+def _csv_rows(
+    reader: Any, skipped: int, broken: list[tuple[int, str]] | None
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield rows with their first line; add the lines of invalid rows to `broken`, if it exists."""
     line = reader.line_num + 1 + skipped
-    for row in reader:
+    while True:
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            if broken is None or str(error) == _OPEN_QUOTE:
+                raise
+            # A quote that nothing closes takes the lines up to the next quote with it.
+            last = reader.line_num + skipped
+            broken += [
+                (number, f"a quote is misplaced ({error})") for number in range(line, last + 1)
+            ]
+            row = []
+        if row is None:
+            return
         if row:
             yield line, row
         line = reader.line_num + 1 + skipped  # not `line + 1`: a quoted cell may span lines
 
 
-def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> RowBatch:
+def _csv_batch(
+    names: list[str], chunk: list[tuple[int, list[str]]], invalid: Sequence[tuple[int, str]]
+) -> RowBatch:
     width = len(names)
     broken = [
         (line, f"{len(row)} cells, but the header names {width}")
@@ -131,7 +159,7 @@ def _csv_batch(names: list[str], chunk: list[tuple[int, list[str]]]) -> RowBatch
         chunk = [(line, row) for line, row in chunk if len(row) == width]
     cells = zip(*(row for _, row in chunk), strict=True) if chunk else ([] for _ in names)
     columns = {name: list(values) for name, values in zip(names, cells, strict=True)}
-    return RowBatch(names, columns, [line for line, _ in chunk], broken)
+    return RowBatch(names, columns, [line for line, _ in chunk], sorted([*broken, *invalid]))
 
 
 def jsonl_batches(

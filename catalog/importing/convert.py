@@ -12,10 +12,10 @@ import pyarrow as pa
 from base.errors import InputError, plain_number
 from catalog.dataset.decimal_commas import NumberForms
 from catalog.dataset.problems import quote
-from catalog.importing.fields import Reading, add_number_forms, is_numeric, read
-from catalog.importing.items import finish_item
+from catalog.importing.fields import PRICES, Reading, add_number_forms, is_numeric, read
+from catalog.importing.items import fields_of, finish_item
 from catalog.importing.report import Report
-from catalog.importing.rules import Row, TableRules
+from catalog.importing.rules import SALE_END, SALE_START, Row, TableRules
 from catalog.importing.sources import Files
 from catalog.item_text import normalise_query
 from catalog.schema import ITEMS, JUDGMENTS
@@ -46,6 +46,7 @@ class TableConverter:
         self._report = report
         # item_id, or query and item_id -> place and hash of the values of the first row
         self._seen: dict[Any, tuple[str, int]] = {}
+        self._unread: set[str] = set()  # fields of the row whose cells cannot be read
         self._splits: dict[str, str] = {}  # normalised query -> the split of its first judgment
 
     def convert(self, table: TableRules, files: Files) -> Iterator[pa.Table]:
@@ -64,28 +65,42 @@ class TableConverter:
             yield pa.Table.from_pylist(batch, schema)
 
     def _reading(self, table: TableRules, files: Files) -> Reading:
-        """Find out from all numbers of the table which sign is decimal."""
+        """Find out from all numbers of the table which sign is decimal: of prices, and of others.
+
+        Prices may have another sign than ratings. They decide for other numbers that do not tell.
+        """
+        currency = self._choices.currency
         if self._choices.decimal != "auto":
-            return Reading(self._choices.decimal == "comma", self._choices.currency)
-        forms, numeric = NumberForms(), [rule for rule in table.rules if is_numeric(rule)]
-        unclear = ""  # the place of the first number that can be read in two ways
+            comma = self._choices.decimal == "comma"
+            return Reading(comma, comma, currency)
+        numeric = [rule for rule in table.rules if is_numeric(rule)]
+        prices, others = NumberForms(), NumberForms()
+        places: dict[int, str] = {}  # by the forms: the place of the first unclear number
         for row in table.rows(Files(files.sources, Report())) if numeric else ():
             for rule in numeric:
-                add_number_forms(rule, row.get(rule.source), forms)
-                if forms.unclear is not None and not unclear:
-                    unclear = f"{row.place}, column {files.column(rule.source)}"
-        if forms.can_be_read_in_both_ways:
-            raise InputError(
-                f"{unclear}: {quote(forms.unclear)} has a sign that may be decimal or may group "
-                "thousands; say --decimal point or --decimal comma"
-            )
-        return Reading(forms.commas_are_decimal, self._choices.currency)
+                forms = prices if rule.target in PRICES else others
+                add_number_forms(rule, row.get(rule.source), currency, forms)
+                if forms.unclear is not None and id(forms) not in places:
+                    places[id(forms)] = f"{row.place}, column {files.column(rule.source)}"
+        prices_tell = prices.comma or prices.point
+        for forms, refused in (
+            (prices, prices.can_be_read_in_both_ways or prices.thousandths_prevail),
+            (others, others.can_be_read_in_both_ways and not prices_tell),
+        ):
+            if refused:
+                raise InputError(
+                    f"{places[id(forms)]}: {quote(forms.unclear)} has a sign that may be decimal "
+                    "or may group thousands; say --decimal point or --decimal comma"
+                )
+        decides = prices if others.can_be_read_in_both_ways else others
+        return Reading(prices.commas_are_decimal, decides.commas_are_decimal, currency)
 
     def _rows(
         self, table: TableRules, files: Files, reading: Reading, names: frozenset[str]
     ) -> Iterator[dict[str, Any]]:
         for row in table.rows(files):
             self._report.rows[table.schema.name] += 1
+            self._unread.clear()
             values = self._values(table, row, files, reading)
             if self._is_of_another_language(row, values):
                 continue
@@ -93,7 +108,10 @@ class TableConverter:
                 finish_item(values, self._choices.now, partial(files.leave_out, row))
                 if self._choices.language:
                     values.setdefault("language", self._choices.language)
-            if self._is_valid(table, row, values) and not self._is_repeated(table, row, values):
+            is_valid = self._is_valid(table, row, values)
+            if table.schema is ITEMS and (self._unread or not is_valid):
+                self._report.cannot_read(values.get("item_id", ""), self._unread)
+            if is_valid and not self._is_repeated(table, row, values):
                 yield {name: value for name, value in values.items() if name in names}
 
     def _values(
@@ -111,6 +129,9 @@ class TableConverter:
                     self._report.filled[table.schema.name, column, rule.target] += 1
             except ValueError as error:
                 self._problem(table, row, files.column(rule.source), rule.target, str(error), _FIX)
+                if rule.target in (SALE_START, SALE_END):
+                    values[rule.target] = None  # the sale has a limit, which is not known
+                self._unread.update(fields_of(rule.target))
         return values
 
     def _problem(
@@ -141,6 +162,7 @@ class TableConverter:
             allowed = " to ".join(plain_number(limit) for limit in (low, high) if limit is not None)
             say = f"{plain_number(value)} is not {'at least ' if high is None else ''}{allowed}"
             self._problem(table, row, name, "limits", say, _FIX)
+            self._unread.update(fields_of(name))
         return complete
 
     def _is_repeated(self, table: TableRules, row: Row, values: dict[str, Any]) -> bool:

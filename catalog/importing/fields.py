@@ -1,7 +1,8 @@
 """Read the cell of each rule into the value of its field."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from numbers import Number
 from typing import Any
 
 from catalog.dataset.decimal_commas import NumberForms
@@ -30,9 +31,10 @@ _LISTS = frozenset(("identifiers", "categories", IMAGES))
 
 @dataclass(frozen=True)
 class Reading:
-    """What decides how numbers and prices are read."""
+    """What decides how numbers and prices are read from text."""
 
-    decimal_comma: bool
+    price_comma: bool  # whether commas are decimal in prices
+    decimal_comma: bool  # whether commas are decimal in other numbers
     currency: str  # of prices that name none; "": not known
 
 
@@ -41,11 +43,13 @@ def is_numeric(rule: Rule) -> bool:
     return rule.target in _NUMERIC
 
 
-def add_number_forms(rule: Rule, cell: Any, forms: NumberForms) -> None:
-    """Take the form of a cell's number."""
+def add_number_forms(rule: Rule, cell: Any, currency: str, forms: NumberForms) -> None:
+    """Take the form of a cell's number; `currency` is that of prices that name none."""
     if isinstance(cell, str) and cell not in rule.values:
         try:
-            forms.add([values.price_parts(cell)[0]])
+            written, signs = values.price_parts(cell)
+            if not (rule.target in PRICES and values.has_no_decimals(written, signs, currency)):
+                forms.add([written])
         except ValueError:
             return  # `read` reports the cell
 
@@ -72,6 +76,8 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
     if name == CONTEXT:
         row[name] = {label: texts[0] for label, texts in _named_texts(rule, cell) if texts}
         return bool(row[name])
+    if isinstance(cell, Number):  # the text that Python makes of it has a decimal point
+        reading = replace(reading, price_comma=False, decimal_comma=False)
     texts = _texts(rule, cell)
     if name.startswith(ATTRIBUTE):
         found = _add_attribute(row, name.removeprefix(ATTRIBUTE), map(plain_text, texts))
@@ -87,7 +93,7 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
     elif not texts or name in row:
         found = False
     elif name in PRICES:
-        row[name], currency = values.price(texts[0], reading.decimal_comma, reading.currency)
+        row[name], currency = values.price(texts[0], reading.price_comma, reading.currency)
         if currency:
             row.setdefault("currency", currency)
         found = True
@@ -142,7 +148,7 @@ def _category(text: str, rule: Rule, _: Reading) -> str | None:
 
 
 def _currency(text: str, _: Rule, reading: Reading) -> str | None:
-    return values.price(f"1 {plain_text(text)}", False, reading.currency)[1]
+    return values.currency(values.price_parts(f"1 {text}")[1], reading.currency) or None
 
 
 # How the first text of a cell is read, by the name or the type of the field.

@@ -46,7 +46,8 @@ def import_exports(
     """Convert exports to a dataset directory, and write the report beside the tables.
 
     The directory is written as a whole, or not at all. If it exists, it must be empty or come from
-    an earlier import: then its tables are replaced, and other files in it stay.
+    an earlier import: then the tables that this import writes are replaced, and all other files in
+    it stay.
 
     Args:
         exports: Files, and directories of files.
@@ -82,9 +83,8 @@ def import_exports(
         problem = f"{subject}: no items; give the export of the products"
         raise InputError(listed(problem, report.problems) if report.problems else problem)
     if report.bad_share() > max_bad_share:
-        raise InputError(
-            listed(f"{subject}: more than {max_bad_share:.0%} of the rows", report.problems)
-        )
+        problem = f"{subject}: more than {max_bad_share:.0%} of the rows (see --max-bad-rows)"
+        raise InputError(listed(problem, report.problems))
     report.written = {name: len(table) for name, table in tables.items()}
     info = {k: v for known, _ in grouped.values() for k, v in known.info.items()}
     report.quality = item_quality(tables[ITEMS.name])
@@ -185,11 +185,11 @@ def _fill(
     info: Mapping[str, Any],
     report: Report,
 ) -> None:
-    """Write tables, `dataset.json` and the report, and keep other files of an earlier import."""
+    """Write tables, `dataset.json` and the report, and keep all other files of the directory."""
     for name, table in tables.items():
         pq.write_table(table, fresh / f"{name}.parquet")
     for path in out.iterdir() if out.is_dir() else ():
-        if path.name.partition(".")[0] not in _TABLES and path.name != REPORT:
+        if path.name.partition(".")[0] not in tables and path.name != REPORT:
             copy = shutil.copytree if path.is_dir() else shutil.copy2
             copy(path, fresh / path.name)
     settings = {**info, **_settings(fresh / _INFO)}

@@ -1,6 +1,7 @@
 """The report of an import: what was read from which column, what was left out, and problems."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,9 @@ class Report:
         self.written: dict[str, int] = {}  # table -> rows of the dataset
         self.left_out: dict[str, LeftOut] = {}  # by reason
         self.quality: dict[str, Any] = {}
+        # item_id -> fields whose cells cannot be read, so that the dataset lacks their values; the
+        # id "": rows whose id cannot be read
+        self.unread: dict[str, set[str]] = {}
         self._problems: dict[tuple[str, ...], Problem] = {}
         self._places: dict[str, set[str]] = defaultdict(
             set
@@ -84,6 +88,10 @@ class Report:
         if 1 < problem.rows <= 1 + MAX_EXAMPLES:
             problem.places.append(place.rpartition(", ")[2])
         self._places[table].add(place)
+
+    def cannot_read(self, item_id: str, fields: Iterable[str] = ()) -> None:
+        """Note an item that cannot be read, or some of its fields; "": its id cannot be read."""
+        self.unread.setdefault(item_id, set()).update(fields)
 
     @property
     def problems(self) -> list[str]:

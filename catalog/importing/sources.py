@@ -5,7 +5,7 @@ import json
 import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -19,6 +19,7 @@ from catalog.dataset.attributes import json_object
 from catalog.dataset.problems import quote
 from catalog.dataset.text_files import (
     UTF_8,
+    Dialect,
     csv_batches,
     csv_dialect,
     first_line_not_utf8,
@@ -29,6 +30,7 @@ from catalog.dataset.text_files import (
 from catalog.importing.report import Report
 from catalog.importing.rules import Row, column_key
 from catalog.importing.xml_rows import xml_rows
+from catalog.schema import ITEMS
 
 _UNREADABLE = (
     OSError,
@@ -69,6 +71,8 @@ class Source:
         def broken(place: str, say: str) -> None:
             report.rows[table] += 1
             report.problem(table, place, "", "line", say, "correct the line")
+            if table == ITEMS.name:
+                report.cannot_read("")
 
         try:
             for row in self.records(broken):
@@ -147,6 +151,8 @@ def open_source(path: Path, names: Iterable[str], encoding: str) -> Source:
         else:
             keys = frozenset(names)
             dialect = csv_dialect(path, keys, encoding=codec, key=column_key)
+            if dialect.delimiter == "\t" and not _quotes_fit(path, dialect, codec):
+                dialect = replace(dialect, quoted=False)
             records = partial(_csv, path, codec, dialect)
     except _UNREADABLE as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else error
@@ -182,8 +188,20 @@ def _encoding(path: Path, head: bytes) -> str:
     return "cp1252"
 
 
-def _csv(path: Path, encoding: str, dialect: Any, broken: Callable[..., object]) -> Iterator[Row]:
-    for batch in csv_batches(path, dialect, encoding):
+def _quotes_fit(path: Path, dialect: Dialect, encoding: str) -> bool:
+    """Return whether quotes surround cells; many files with tabs have quotes only inside texts."""
+    try:
+        for _ in csv_batches(path, dialect, encoding):
+            pass
+    except csv.Error:
+        return False
+    return True
+
+
+def _csv(
+    path: Path, encoding: str, dialect: Dialect, broken: Callable[..., object]
+) -> Iterator[Row]:
+    for batch in csv_batches(path, dialect, encoding, skips=True):
         names = [name for name in batch.names if name.strip()]
         for name in names:
             if names.count(name) > 1:

@@ -1,9 +1,11 @@
 """`shortlist sync`: write what an export changes to a running server."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
 import grpc
@@ -56,6 +58,7 @@ def sync(
     max_share: float,
     say: Callable[[str], object],
     sleep: Callable[[float], object] = time.sleep,
+    unread: Mapping[str, AbstractSet[str]] = MappingProxyType({}),
 ) -> bool:
     """Compare the items of an export with a server's, and write the differences.
 
@@ -65,6 +68,7 @@ def sync(
         max_share: The value of `max_deletions` as a number.
         say: Prints a line.
         sleep: Waits for some seconds before a stream that broke is sent again.
+        unread: What the export has and cannot be read; see `compare`.
 
     Returns:
         Whether the server took all writes.
@@ -83,7 +87,7 @@ def sync(
             options=Options(token_in_clear=True),
             timeout_seconds=target.timeout_seconds,
         ) as client:
-            plan = compare(items, _served(client))
+            plan = compare(items, _served(client), unread)
             for line in plan.lines(target.delete):
                 say(line)
             plan.check(max_share)

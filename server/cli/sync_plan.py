@@ -1,8 +1,11 @@
 """What brings a server's items up to an export: new items, changed fields, and missing items."""
 
 import datetime
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,9 @@ from catalog.store import ItemStore
 _MAX_EXAMPLES = 3
 # When sales end, an export has no sale prices. So a missing one is a change, and loses nothing.
 _SALE = "sale_price"
+# Single attributes and lists become smaller more often than fields become empty. So the share that
+# may be lost is a share of this number of items or more.
+_MIN_ITEMS = 100
 # Fields whose changes are effective at once, because no model encodes them.
 _QUICK = frozenset(
     each.name for each in ITEM_FIELDS if each.type in (float, int, bool, datetime.date)
@@ -43,7 +49,11 @@ class Plan:
     changed: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     by_field: dict[str, FieldChange] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)  # ids of the server that the export lacks
-    have: dict[str, int] = field(default_factory=dict)  # field -> items of the server with a value
+    # ids of the server that stay, because rows of the export that cannot be read may be theirs
+    unclear: list[str] = field(default_factory=list)
+    have: Counter[str] = field(default_factory=Counter)  # field -> items of the server with a value
+    # `attributes.NAME` -> items that lose the attribute; a list's field -> items that lose a value
+    shrunk: Counter[str] = field(default_factory=Counter)
 
     @property
     def writes(self) -> list[tuple[str, tuple[str, ...]]]:
@@ -64,14 +74,23 @@ class Plan:
         Raises:
             InputError: the export lacks more.
         """
-        losses = [("items", len(self.missing), self.served)]
+        losses = [("items", len(self.missing + self.unclear), self.served, self.served)]
         losses += [
-            (f"values of {name}", change.cleared, self.have[name])
+            (f"values of {name}", change.cleared, self.have[name], self.have[name])
             for name, change in self.by_field.items()
             if change.cleared and name != _SALE
         ]
-        for what, lost, total in losses:
-            if lost > max_share * total:
+        losses += [
+            (
+                f"{'whole lists' if name in self.fields else 'values'} of {name}",
+                lost,
+                self.have[name],
+                max(self.have[name], _MIN_ITEMS),
+            )
+            for name, lost in self.shrunk.items()
+        ]
+        for what, lost, total, base in losses:
+            if lost > max_share * base:
                 raise InputError(
                     f"the export lacks {lost:,} of the server's {total:,} {what} "
                     f"({lost / total:.0%}), and --max-deletions allows {max_share:.0%}; give a "
@@ -86,16 +105,25 @@ class Plan:
         for name, change in sorted(self.by_field.items(), key=lambda entry: -entry[1].items):
             cleared = f", {change.cleared:,} of them to no value" if change.cleared else ""
             yield f"  {name}: {change.items:,}{cleared}, such as {change.example}"
+        for name, lost in sorted(self.shrunk.items(), key=lambda entry: -entry[1]):
+            yield f"  fewer values of {name}: {lost:,}"
         if self.missing:
             what = "deleted" if delete else "not in the export and kept (--delete deletes)"
             yield f"{what}: {count(len(self.missing), 'item')}{_examples(self.missing)}"
+        if self.unclear:
+            what = "kept, because rows of the export cannot be read"
+            yield f"{what}: {count(len(self.unclear), 'item')}{_examples(self.unclear)}"
         unknown = [each.name for each in ITEM_FIELDS if each.name not in (*self.fields, ID)]
         unknown = [name for name in unknown if name != "category"]
         if unknown:
             yield f"not in the export and not compared: {', '.join(unknown)}"
 
 
-def compare(exported: ItemStore, served: Iterable[Item]) -> Plan:
+def compare(
+    exported: ItemStore,
+    served: Iterable[Item],
+    unread: Mapping[str, AbstractSet[str]] = MappingProxyType({}),
+) -> Plan:
     """Compare an export with the items of a server, field by field.
 
     Fields for which no item of the export has a value are not compared, because other programs may
@@ -104,19 +132,24 @@ def compare(exported: ItemStore, served: Iterable[Item]) -> Plan:
     Args:
         exported: The items of the export.
         served: All items of the server, one after another.
+        unread: For each item, the fields that the export has and cannot be read. They are not
+            compared, and the items are not missing. The id "" stands for rows without a known id:
+            any item may be theirs, so none is missing.
     """
     plan = Plan(_compared(exported), exported=len(exported))
     is_new = np.ones(len(exported), np.bool_)
     for item in served:
         plan.served += 1
         for name in plan.fields:
-            plan.have[name] = plan.have.get(name, 0) + _has_value(getattr(item, name))
+            value = getattr(item, name)
+            plan.have.update({name, *_parts(name, value)} if _has_value(value) else ())
         row = exported.row(item.item_id)
         if row < 0:
-            plan.missing.append(item.item_id)
+            is_unclear = bool({item.item_id, ""} & unread.keys())
+            (plan.unclear if is_unclear else plan.missing).append(item.item_id)
             continue
         is_new[row] = False
-        if names := _differing(plan, cut(item), cut(exported.item(row))):
+        if names := _differing(plan, cut(item), cut(exported.item(row)), unread):
             plan.changed.append((item.item_id, names))
     plan.new += [exported.ids[row] for row in np.flatnonzero(is_new).tolist()]
     return plan
@@ -138,10 +171,13 @@ def _any_value(column: pa.ChunkedArray) -> bool:
     return bool(column.null_count < len(column))
 
 
-def _differing(plan: Plan, old: Item, new: Item) -> tuple[str, ...]:
+def _differing(
+    plan: Plan, old: Item, new: Item, unread: Mapping[str, AbstractSet[str]]
+) -> tuple[str, ...]:
     """Return the fields whose values differ, and count them in the plan."""
     names = []
-    for name in plan.fields:
+    skipped = unread.get(new.item_id, ())
+    for name in (each for each in plan.fields if each not in skipped):
         before, after = _comparable(getattr(old, name)), _comparable(getattr(new, name))
         if before == after:
             continue
@@ -150,7 +186,18 @@ def _differing(plan: Plan, old: Item, new: Item) -> tuple[str, ...]:
         change = plan.by_field.setdefault(name, FieldChange(example))
         change.items += 1
         change.cleared += after is None
+        kept = _parts(name, after)
+        plan.shrunk.update(
+            part for part, n in _parts(name, before).items() if kept.get(part, 0) < n
+        )
     return tuple(names)
+
+
+def _parts(name: str, value: Any) -> dict[str, int]:
+    """Return what an export may lack of a map or list: each attribute, and the number of values."""
+    if isinstance(value, Mapping):
+        return {f"{name}.{label}": 1 for label, texts in value.items() if all_values(texts)}
+    return {name: len(value)} if isinstance(value, tuple) else {}
 
 
 def _has_value(value: Any) -> bool:

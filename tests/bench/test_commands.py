@@ -24,7 +24,8 @@ def snippets(page: Path) -> list[str]:
     text = page.read_text("utf-8")
     blocks = re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     spans = re.findall(r"`([^`]+)`", re.sub(r"^```.*?^```$", "", text, flags=re.M | re.S))
-    lines = [line.partition(" #")[0] for block in blocks for line in block.splitlines()]
+    joined = [block.replace("\\\n", " ") for block in blocks]  # lines that end with a backslash
+    lines = [line.partition(" #")[0] for block in joined for line in block.splitlines()]
     return lines + [span.replace("\n", " ") for span in spans]
 
 
@@ -32,7 +33,8 @@ def commands() -> list[object]:
     """Return the module and the arguments of each benchmark command in pages and docstrings."""
     found = [(page, text) for page in pages() for text in snippets(page)]
     for path in sorted((ROOT / "bench").rglob("*.py")):
-        lines = re.findall(r"^    (python -m bench.*)$", path.read_text("utf-8"), re.MULTILINE)
+        text = path.read_text("utf-8").replace("\\\n", " ")
+        lines = re.findall(r"^    (python -m bench.*)$", text, re.MULTILINE)
         found += [(path, line) for line in lines if "…" not in line and "[" not in line]
     return [
         pytest.param(match[1], shlex.split(match[2]), id=f"{path.relative_to(ROOT)}: {match[0]}")

@@ -173,6 +173,9 @@ def test_an_export_is_imported_and_valid(tmp_path: Path, script: list[str]) -> N
     done = run([*script, "import", "missing.tsv", "--out", "other"], tmp_path)
     assert done.returncode == 2
     assert done.stderr == "error: missing.tsv: cannot be read (No such file or directory)\n"
+    done = run([*script, "import", "feed.tsv", "--out", "other", "--currency", "€"], tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: --currency: '€' is no code of ISO 4217; give one such as EUR\n"
 
 
 def test_train_from_an_export_imports_it_first(

@@ -121,6 +121,21 @@ def test_missing_items_are_deleted_only_if_asked_for(
         assert list(client.batch_get_items([gone]).missing_item_ids) == [gone]
 
 
+def test_cells_and_rows_that_cannot_be_read_change_nothing(
+    server: Running, sync: Callable[..., Any]
+) -> None:
+    export = rows()
+    export[0]["price"] = "cheap"
+    del export[1]["title"]
+    first, second = (row["item_id"] for row in export[:2])
+    code, said = sync(export, "--address", server.address, "--delete")
+    assert (code, said.splitlines()[-1]) == (0, "written: 0 of 0")
+    assert f"kept, because rows of the export cannot be read: 1 item ({second})" in said
+    with Client(server.address, timeout_seconds=60) as client:
+        assert client.get_item(first).price == tiny_items()[0].price
+        assert client.get_item(second)
+
+
 def test_an_export_that_lacks_too_much_writes_nothing(
     server: Running, sync: Callable[..., Any]
 ) -> None:

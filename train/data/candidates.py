@@ -144,8 +144,11 @@ def training_lists(
 def dev_lists(
     relevance: Relevance, recalled: MinedCandidates, *, queries: int, depth: int, seed: int
 ) -> CandidateLists:
-    """Make lists of the recalled candidates of `dev` queries; unjudged items have gain 0."""
-    dev = [n for n, split in enumerate(relevance.splits) if split == "dev"]
+    """Make lists of the recalled candidates of `dev` queries; unjudged items have gain 0.
+
+    Queries without a gain are left out.
+    """
+    dev = relevance.queries_with_gain("dev")
     chosen = sorted(np.random.default_rng(seed).permutation(dev)[:queries].tolist())
     lists = []
     for query in chosen:

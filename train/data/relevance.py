@@ -58,6 +58,14 @@ class Relevance:
         gain = self.grade - np.float32(self.grade_min)
         return gain if self.weight is None else gain * self.weight
 
+    def queries_with_gain(self, split: str) -> list[int]:
+        """Return the queries of a split that have an item with a gain.
+
+        All rankings of another query are equally good, so it compares no models.
+        """
+        found = np.unique(self.query[self.gain > 0]).tolist()
+        return [query for query in found if self.splits[query] == split]
+
     def only(self, *splits: str) -> "Relevance":
         """Return the pairs and queries of the given splits, with queries renumbered."""
         return self._of_queries(np.isin(np.array(self.splits, dtype=object), splits))
@@ -132,7 +140,7 @@ def combined(judged: Relevance, clicked: Relevance, weight: float) -> Relevance:
             weight is 1.
     """
     added_splits = {"train"} if weight else set()
-    if judged.splits.count("dev") < MIN_QUERIES:
+    if len(judged.queries_with_gain("dev")) < MIN_QUERIES:
         added_splits.add("dev")
     number = {text: n for n, text in reversed(list(enumerate(judged.queries)))}
     texts, splits = list(judged.queries), list(judged.splits)

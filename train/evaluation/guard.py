@@ -67,7 +67,7 @@ def untrained(model: str, instead: str, dev_queries: int) -> Decision:
     """Return the decision not to train a model, because `dev` has too few queries; log it."""
     line = (
         f"{model}: not trained, {instead} ({dev_queries} dev queries are too few to tell whether "
-        f"training helps; judge {MIN_QUERIES} or more, or give --guard.{model} always)"
+        f"training helps; judge and compare {MIN_QUERIES} or more, or give --guard.{model} always)"
     )
     logger.info("guard: %s", line)
     return Decision(taken=False, line=line)

@@ -45,7 +45,7 @@ def choose_event_weight(
     if judged is None or clicked is None:
         return {}
     count = int(judged.only("train").relevant.sum())
-    dev = combined(judged, clicked, 0.0).splits.count("dev")
+    dev = len(combined(judged, clicked, 0.0).queries_with_gain("dev"))
     if fixed is not None:
         weight, reason = fixed, "as --pairs.event-weight says"
     elif not count:

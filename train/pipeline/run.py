@@ -190,7 +190,8 @@ class TrainingRun(TrainingInputs):
             logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
-        dev_queries, rule = relevance.splits.count("dev"), self.config.guard.towers
+        dev_queries = min(len(relevance.queries_with_gain("dev")), self.config.pairs.dev_queries)
+        rule = self.config.guard.towers
         if not can_be_taken(rule, dev_queries):
             save_towers(towers, directory)
             decision = untrained("towers", "the initial towers stay", dev_queries)
@@ -289,6 +290,8 @@ class TrainingRun(TrainingInputs):
         is_verifiable = self.cross_encoder is None or dev_queries >= MIN_QUERIES
         if self.relevance is None or recalled is None or not training or not is_verifiable:
             return self._keep_reranker(directory)
+        if self.initial_weights.has_reranker:
+            dev_queries = min(dev_queries, self.config.lists.dev_queries)
         if not can_be_taken(rule, dev_queries):
             instead = "recall alone ranks"
             if self.initial_weights.has_reranker:
@@ -346,7 +349,7 @@ class TrainingRun(TrainingInputs):
 
     @property
     def _dev_queries(self) -> int:
-        return 0 if self.relevance is None else self.relevance.splits.count("dev")
+        return 0 if self.relevance is None else len(self.relevance.queries_with_gain("dev"))
 
     def bundle(self, steps: Sequence[TrainingStep]) -> Path:
         """Assemble the bundle from the steps, unless it is up to date."""

@@ -242,7 +242,9 @@ def fit_towers(
         pairs.loader(plan, shared=towers.config.shared, devices=setup.devices),
         setup,
         encoder=encoder_parameters(towers),
-        evaluate=(lambda params: float(values(params).mean())) if len(dev.queries) else None,
+        evaluate=(lambda params: float(values(params).mean()))
+        if dev.queries_with_gain("dev")
+        else None,
     )
     report |= {"pairs": len(chosen), "truncated": pairs.truncated}
     return TrainedTowers(build(best), values(best), values(initial), report)
@@ -281,20 +283,20 @@ def dev_values(
     config: PairsConfig,
     seed: int,
 ) -> Callable[[Params], Float64[np.ndarray, "queries"]]:
-    """Make the `dev` metric: nDCG@10 of each `dev` query over a pool of items.
+    """Make the `dev` metric: nDCG@10 of each `dev` query with a gain over a pool of items.
 
     The pool has all items that are judged for these queries, and other items drawn at random.
     """
     random = np.random.default_rng(seed)
-    count = min(config.dev_queries, len(relevance.queries))
-    if not count:
+    with_gain = relevance.queries_with_gain("dev")
+    queries = sorted(random.permutation(with_gain)[: config.dev_queries].tolist())
+    if not queries:
         return lambda _: np.zeros(0)
-    queries = np.sort(random.permutation(len(relevance.queries))[:count]).tolist()
     pairs = [relevance.pairs_of(query) for query in queries]
     judged = np.unique(np.concatenate([relevance.item[pair] for pair in pairs]))
     others = np.setdiff1d(random.permutation(len(item_tokens))[: config.dev_items], judged)
     pool = np.concatenate([judged, others[: max(0, config.dev_items - len(judged))]])
-    gains = np.zeros((count, len(pool)), np.float32)
+    gains = np.zeros((len(queries), len(pool)), np.float32)
     for row, pair in enumerate(pairs):
         gains[row, np.searchsorted(judged, relevance.item[pair])] = relevance.gain[pair]
     chosen_queries, items = query_tokens.take(queries), item_tokens.take(pool)

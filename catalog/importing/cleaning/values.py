@@ -7,18 +7,21 @@ the text has no value of the kind.
 import datetime
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Any
 
 from catalog.dataset.attributes import attribute_texts
+from catalog.dataset.decimal_commas import UNCLEAR_NUMBER
 from catalog.dataset.problems import quote
 from catalog.importing.cleaning.html_text import plain_text
 from catalog.importing.cleaning.words import (
     AMBIGUOUS_SIGNS,
     AVAILABILITY,
+    CURRENCIES,
     CURRENCY_SIGNS,
     LANGUAGES,
+    WITHOUT_DECIMALS,
 )
 
 _NUMBER = re.compile(r"[-+]?(?:\d[\d.,'’ \u00a0\u202f]*)?\d|[-+]?[.,]\d+")
@@ -29,7 +32,7 @@ _GROUPS = {
     True: re.compile(r"(?<=\d)[.'’ \u00a0\u202f](?=\d{3}(?!\d))"),
 }
 _NO_CENTS = re.compile(r"(?<=\d)[.,]\s?[-–—]+")  # `12.-` and `12,–`
-_CODE = re.compile(r"[A-Za-z]{3}")
+_FROM = re.compile(r"^(?:from|ab|à partir de|a partir de|desde|a partire da|vanaf|od|от)\s+", re.I)
 _EXCEL_TEXT = re.compile(r'="(.*)"|\'(.+)', re.DOTALL)  # the forms of numbers that Excel keeps
 _EXCEL_SHORT = re.compile(r"\d[.,]\d+[eE]\+\d+")
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0")
@@ -80,17 +83,17 @@ def is_gtin(text: str) -> bool:
     return (sum(digits[::2]) + 3 * sum(digits[1::2])) % 10 == 0
 
 
-def price_parts(text: str) -> tuple[str, str]:
-    """Split a price into its number, as it is written, and the sign or code of its currency."""
+def price_parts(text: str) -> tuple[str, list[str]]:
+    """Split a price into its number, as it is written, and the texts before and after it.
+
+    A word such as `from` and the `*` of a footnote are left out, and so is a blank text.
+    """
     cleaned = _NO_CENTS.sub("", plain_text(text))
     numbers = _NUMBER.findall(cleaned)
     if len(numbers) != 1:
         raise ValueError(f"{quote(cleaned)} is not one price")
-    before, _, after = cleaned.partition(numbers[0])
-    sign = (before + after).strip(" .:")
-    if before.strip() and after.strip():
-        raise ValueError(f"{quote(cleaned)} has text on both sides of the number")
-    return numbers[0], sign
+    before, _, after = _FROM.sub("", cleaned).partition(numbers[0])
+    return numbers[0], [sign for side in (before, after) if (sign := side.strip(" .:*"))]
 
 
 def price(text: str, decimal_comma: bool, default_currency: str) -> tuple[float, str | None]:
@@ -100,23 +103,57 @@ def price(text: str, decimal_comma: bool, default_currency: str) -> tuple[float,
         text: Such as `1.299,00 €`, `EUR 12.5` or `$1,299`.
         decimal_comma: Whether commas are decimal.
         default_currency: The currency of a price without a sign, and the meaning of signs of
-            several currencies, such as `$`. "": not known.
+            several currencies, such as `$`, if it is one of them. "": not known.
     """
-    written, sign = price_parts(text)
-    if sign in AMBIGUOUS_SIGNS:
-        currency = default_currency or AMBIGUOUS_SIGNS[sign]
-    elif sign.lower() in CURRENCY_SIGNS:
-        currency = CURRENCY_SIGNS[sign.lower()]
-    elif _CODE.fullmatch(sign):
-        currency = sign.upper()
-    elif sign:
-        raise ValueError(f"{quote(sign)} is not a currency")
-    else:
-        currency = default_currency
+    written, signs = price_parts(text)
+    named = currency(signs, default_currency)
+    if has_no_decimals(written, signs, default_currency):
+        decimal_comma = "." in written
     amount = number(written, decimal_comma)
     if amount < 0:
         raise ValueError(f"{quote(text)} is below 0")
-    return amount, currency or None
+    return amount, named or None
+
+
+def currency(signs: Sequence[str], default: str) -> str:
+    """Return the code of the currency that all signs of a price name; "": not known.
+
+    Args:
+        signs: The texts beside a price, such as `$` and `USD`.
+        default: The currency without a sign, and the meaning of signs of several currencies.
+    """
+    if not signs:
+        return default
+    several = [codes for sign in signs for codes in _currencies(sign)]
+    common = [code for code in several[0] if all(code in codes for codes in several)]
+    if not common:
+        raise ValueError(f"{quote(' '.join(signs))} names different currencies")
+    return default if default in common else common[0]
+
+
+def _currencies(sign: str) -> list[tuple[str, ...]]:
+    """Return the currencies that each sign or code of a text can mean: one of `US $`."""
+    words = sign.lower().split()
+    known = [codes for word in ["".join(words)] if (codes := _meanings(word))]
+    known = known or [_meanings(word) for word in words]
+    if not all(known):
+        raise ValueError(f"{quote(sign)} is not a currency")
+    return known
+
+
+def _meanings(word: str) -> tuple[str, ...]:
+    if word in AMBIGUOUS_SIGNS:
+        return AMBIGUOUS_SIGNS[word]
+    code = CURRENCY_SIGNS.get(word, word.upper())
+    return (code,) if code in CURRENCIES else ()
+
+
+def has_no_decimals(written: str, signs: Sequence[str], default_currency: str) -> bool:
+    """Return whether a sign can only group thousands, as prices in yen have no decimals."""
+    return (
+        UNCLEAR_NUMBER.fullmatch(written) is not None
+        and currency(signs, default_currency) in WITHOUT_DECIMALS
+    )
 
 
 def number(text: str, decimal_comma: bool) -> float:

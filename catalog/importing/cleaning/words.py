@@ -32,18 +32,45 @@ AVAILABILITY: Mapping[str, bool] = {
 }
 
 
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 def _pairs(text: str) -> Mapping[str, str]:
     return dict(pair.split("=") for pair in text.split())
 
 
-# In lower case.
+# The codes of ISO 4217.
+CURRENCIES = _words(
+    "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BHD BIF BMD BND BOB BRL BSD BTN "
+    "BWP BYN BZD CAD CDF CHF CLP CNY COP CRC CUP CVE CZK DJF DKK DOP DZD EGP ERN ETB EUR FJD "
+    "FKP GBP GEL GHS GIP GMD GNF GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IQD IRR ISK JMD JOD "
+    "JPY KES KGS KHR KMF KPW KRW KWD KYD KZT LAK LBP LKR LRD LSL LYD MAD MDL MGA MKD MMK MNT "
+    "MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD OMR PAB PEN PGK PHP PKR PLN PYG "
+    "QAR RON RSD RUB RWF SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS "
+    "TMT TND TOP TRY TTD TWD TZS UAH UGX USD UYU UZS VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR "
+    "ZMW ZWG ZWL"
+)
+# In lower case, without spaces.
 CURRENCY_SIGNS = _pairs(
     "€=EUR £=GBP ₹=INR ₽=RUB ₺=TRY ₩=KRW ₪=ILS ₫=VND ₴=UAH ฿=THB ₦=NGN ₱=PHP ₸=KZT us$=USD a$=AUD "
-    "c$=CAD ca$=CAD nz$=NZD hk$=HKD s$=SGD r$=BRL zł=PLN kč=CZK rs=INR ft=HUF lei=RON fr=CHF "
-    "sfr=CHF руб=RUB 元=CNY 円=JPY 원=KRW"
+    "au$=AUD c$=CAD ca$=CAD nz$=NZD hk$=HKD s$=SGD nt$=TWD mx$=MXN r$=BRL zł=PLN kč=CZK rs=INR "
+    "ft=HUF lei=RON fr=CHF sfr=CHF руб=RUB 元=CNY rmb=CNY 円=JPY 원=KRW r=ZAR rm=MYR rp=IDR "
+    "euro=EUR euros=EUR"
 )
-# Signs of several currencies, with the most common one; `--currency` names another. "": no guess.
-AMBIGUOUS_SIGNS: Mapping[str, str] = {"$": "USD", "¥": "JPY", "￥": "CNY", "kr": "", "Kr": ""}
+# Signs of several currencies, the most common one first; `--currency` names another. "": no guess.
+AMBIGUOUS_SIGNS: Mapping[str, tuple[str, ...]] = {
+    "$": (
+        *("USD", "AUD", "CAD", "NZD", "HKD", "SGD", "TWD", "MXN", "ARS", "CLP", "COP", "UYU"),
+        *("DOP", "CUP", "BBD", "BMD", "BND", "BSD", "BZD", "FJD", "GYD", "JMD", "KYD", "LRD"),
+        *("NAD", "SBD", "SRD", "TTD", "XCD"),
+    ),
+    "¥": ("JPY", "CNY"),
+    "￥": ("CNY", "JPY"),
+    "kr": ("", "SEK", "NOK", "DKK", "ISK"),
+}
+# Currencies whose prices have no decimals.
+WITHOUT_DECIMALS = _words("JPY KRW VND ISK")
 
 LANGUAGES = _pairs(
     "english=en german=de french=fr spanish=es italian=it dutch=nl portuguese=pt polish=pl "

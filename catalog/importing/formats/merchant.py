@@ -33,7 +33,7 @@ def _rows(files: Files) -> Iterator[Row]:
         if details := dict(_details(row.get(_DETAILS))):
             cells[ATTRIBUTES] = details
         start, slash, end = row.text(_SALE_DATES).partition("/")
-        if slash:
+        if start or slash:
             cells |= {SALE_START: start, SALE_END: end}
         # A number is an entry of Google's taxonomy, whose names the feed does not have.
         if row.text(_TAXONOMY).isdigit():

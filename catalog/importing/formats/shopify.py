@@ -46,6 +46,7 @@ def _rows(files: Files) -> Iterator[Row]:
             files.report.problem(
                 files.table, row.place, "", "handle", "no handle", "give the product's handle"
             )
+            files.report.cannot_read("")
     for handle, rows in products.items():
         yield from _product(handle, rows, files)
 

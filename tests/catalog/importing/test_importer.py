@@ -6,7 +6,7 @@ import pytest
 
 from base.errors import InputError
 from catalog.dataset.reading import read_dataset
-from tests.catalog.importing.imports import items, run, table
+from tests.catalog.importing.imports import items, run, table, write
 
 FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
 
@@ -29,7 +29,11 @@ FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
         ({"a.csv": ""}, {}, "a.csv: of no known format (columns: none)"),
         ({"a.xlsx": b"PK\x03\x04"}, {}, "a.xlsx: a zip archive or an Excel file; give a csv"),
         ({"a.csv": FEED}, {"encoding": "klingon"}, "a.csv: cannot be read (unknown encoding"),
-        ({"a.tsv": FEED.encode() + b'2\t"open\t1\t\n'}, {}, "a.tsv: cannot be read (line 3: "),
+        (
+            {"a.csv": FEED.replace("\t", ",") + '2,"open,1,\n'},
+            {},
+            "a.csv: cannot be read (line 3: ",
+        ),
         (
             {"a.tsv": (FEED + "2\tCafé für Ärzte\t1\t\n").encode() + b"3\t\xff\t1\t\n"},
             {},
@@ -88,11 +92,32 @@ def test_rows_with_problems_are_listed_with_line_and_column(tmp_path):
     assert report.bad_share() == 5 / 7
 
 
+def test_the_fields_that_cannot_be_read_are_known_by_item(tmp_path):
+    header, *rows = BAD.splitlines(keepends=True)
+    feed = "".join([header, *rows[:2], "6\tBed\t-5 EUR\tin stock\n"])
+    money = {"price", "sale_price", "currency"}
+    assert run(tmp_path, {"feed.tsv": feed}).unread == {"1": money, "2": {"in_stock"}, "6": money}
+    assert "" in run(tmp_path, {"feed.tsv": BAD}).unread  # a line with too few cells
+
+
+def test_quotes_inside_of_texts_lose_no_other_line(tmp_path):
+    feed = FEED + '2\t"Best" shirt\t6 EUR\tin stock\n3\t"Open\t6 EUR\tin stock\n'
+    titles = [item["title"] for item in items(tmp_path, {"feed.tsv": feed})]
+    assert titles == ["Lamp", '"Best" shirt', '"Open']
+    other = FEED + '2\t"Best" shirt\t6\tx\n3\t"a\n4\tb\n5\t"c"\t6\tx\n6\t"Sofa"\t7 EUR\tin stock\n'
+    report = run(tmp_path, {"feed.csv": other.replace("\t", ",")})
+    assert [item["title"] for item in table(tmp_path)] == ["Lamp", "Sofa"]
+    assert report.problems == [
+        "feed.csv, line 3: a quote is misplaced (',' expected after '\"'); correct the line "
+        "(4 rows in all, also line 4, line 5, line 6)"
+    ]
+
+
 def test_too_many_problems_stop_the_import(tmp_path):
     with pytest.raises(InputError) as caught:
         run(tmp_path, {"feed.tsv": BAD}, max_bad_share=0.5)
     first, *problems = str(caught.value).splitlines()
-    assert "more than 50% of the rows: 5 problems" in first
+    assert "more than 50% of the rows (see --max-bad-rows): 5 problems" in first
     assert len(problems) == 5
     assert not (tmp_path / "dataset").exists()
     run(tmp_path, {"feed.tsv": BAD}, max_bad_share=0.72)
@@ -113,6 +138,20 @@ def test_a_second_import_replaces_tables_and_keeps_other_files(tmp_path):
     with pytest.raises(InputError):
         run(tmp_path, {"feed.tsv": "foo\nbar\n"})
     assert [item["item_id"] for item in table(tmp_path)] == ["2"]
+
+
+def test_a_second_import_keeps_the_tables_that_it_does_not_write(tmp_path):
+    run(tmp_path, {"feed.tsv": FEED})
+    own = {
+        "events.csv": "time,item_id,type\n2026-01-02T00:00:00Z,1,view\n",
+        "judgments.csv": "query,item_id,grade\nlamp,1,2\n",
+    }
+    write(tmp_path / "dataset", own)
+    run(tmp_path, {"feed.tsv": FEED.replace("Lamp", "Desk lamp")})
+    assert table(tmp_path)[0]["title"] == "Desk lamp"
+    assert {name: (tmp_path / "dataset" / name).read_text() for name in own} == own
+    run(tmp_path, {"feed.tsv": FEED, "judgments.csv": "query,item_id,grade\nlight,1,1\n"})
+    assert [row["query"] for row in table(tmp_path, "judgments")] == ["light"]
 
 
 def test_a_directory_of_something_else_is_refused(tmp_path):
@@ -165,3 +204,68 @@ def test_a_dataset_of_our_own_is_cleaned(tmp_path):
     assert (judgment["grade"], judgment["split"]) == (2.0, "test")
     [event] = table(tmp_path, "events")
     assert event["context"] == [("device", "phone")]
+
+
+def test_numbers_of_json_keep_their_value_beside_texts_with_decimal_commas(tmp_path):
+    prices = ['"19,99 €"', "12.345", "1299.125", "7"]
+    rows = (
+        f'{{"item_id": "{n}", "title": "A{n}", "price": {price}, "rating": 4.125}}'
+        for n, price in enumerate(prices)
+    )
+    found = items(tmp_path, {"items.json": f"[{', '.join(rows)}]"})
+    assert [item["price"] for item in found] == [19.99, 12.345, 1299.125, 7.0]
+    assert {item["rating"] for item in found} == {4.125}
+
+
+UNCLEAR = "has a sign that may be decimal or may group thousands; say --decimal"
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "prices"),
+    [
+        # The rating does not tell how prices are written.
+        (["1.299 €;4.5", "899 €;4.7"], {}, None),
+        (["1.299 €;4.5", "899 €;4.7"], {"decimal": "comma"}, [1299, 899]),
+        (["1.299,00 €;4.5", "899 €;4.7"], {}, [1299, 899]),
+        # Prices tell how ratings are written that do not tell themselves.
+        (["12.99;4.125", "8;4"], {}, [12.99, 8]),
+        # One cell does not turn the thousands of many prices into decimals.
+        (["$1,299;", "$2,499;", "$899;", "12,5;"], {}, None),
+        (["$1,299;", "$2,499;", "$899;", "12.5;"], {}, [1299, 2499, 899, 12.5]),
+        (["1,299;", "12,5;", "3,99;"], {}, [1.299, 12.5, 3.99]),
+        # Yen have no decimals.
+        (["¥1,299;", "¥800;"], {}, [1299, 800]),
+        (["1.299;", "800;"], {"currency": "JPY"}, [1299, 800]),
+        (["¥1,299;", "¥800;"], {"currency": "CNY"}, None),
+    ],
+)
+def test_prices_and_other_numbers_decide_on_their_own_sign(tmp_path, rows, options, prices):
+    lines = [f"{n};A{n};{row}" for n, row in enumerate(rows)]
+    files = {"items.csv": "\n".join(["item_id;title;price;rating", *lines])}
+    if prices is None:
+        with pytest.raises(InputError, match=UNCLEAR):
+            run(tmp_path, files, **options)
+        return
+    found = items(tmp_path, files, **options)
+    assert [item["price"] for item in found] == prices
+    assert all(3 < item.get("rating", 4) < 5 for item in found)
+
+
+@pytest.mark.parametrize(
+    ("dates", "sale"),
+    [
+        ("", 5.0),
+        ("2024-06-01/2024-06-30", 5.0),
+        ("2024-06-01/", 5.0),
+        ("01.02.2020/01.03.2020", None),
+        ("2024-06-01/30.06.2024", None),
+        ("01.02.2020", None),
+    ],
+)
+def test_a_sale_whose_dates_cannot_be_read_does_not_run(tmp_path, dates, sale):
+    header = "id\ttitle\tavailability\tprice\tsale price\tsale price effective date\n"
+    report = run(tmp_path, {"feed.tsv": f"{header}1\tLamp\tin stock\t10 EUR\t5 EUR\t{dates}\n"})
+    [item] = table(tmp_path)
+    assert (item["price"], item.get("sale_price")) == (10.0, sale)
+    assert ("a sale price whose dates cannot be read" in report.left_out) == (sale is None)
+    assert bool(report.problems) == (sale is None)

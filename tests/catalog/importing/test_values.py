@@ -23,13 +23,19 @@ from catalog.importing.cleaning.html_text import plain_text
         ("zero\u200bwidth\ufeff \x07bell\tand\r\nlines", "zerowidth bell and lines"),
         ("half \ud83d", "half \ufffd"),
         ("<ul><li>a<li>b</ul><br/>c", "a b c"),
+        ("Men&rsquo;s shirt &ndash; blue", "Men\u2019s shirt \u2013 blue"),
+        ("5 &times; 3 &euro;", "5 × 3 €"),
+        ("salt &pepper; R&D;", "salt &pepper; R&D;"),
+        *((f"<{tag}>hidden</{tag}>seen", "seen") for tag in ("noscript", "svg", "title", "head")),
     ],
 )
 def test_html_becomes_text(html, text):
     assert plain_text(html) == text
 
 
-@pytest.mark.parametrize("part", ["<p ", "<!--", "<![", "&amp;<", "<script>", "</", "<a href='"])
+@pytest.mark.parametrize(
+    "part", ["<p ", "<!--", "<![", "&amp;<", "<script>", "</", "<a href='", "&", "&aa "]
+)
 def test_hostile_html_of_200_kilobytes_takes_little_time(part):
     start = time.process_time()
     plain_text("<p>" + part * (200_000 // len(part)))
@@ -50,7 +56,23 @@ def test_hostile_html_of_200_kilobytes_takes_little_time(part):
         ("15 usd", False, "EUR", (15.0, "USD")),
         ("20.-", False, "CHF", (20.0, "CHF")),
         ("<b>9.99</b>", False, "", (9.99, None)),
+        ("19.99 &euro;", False, "", (19.99, "EUR")),
         ("kr 95", False, "", (95.0, None)),
+        ("95 Kr.", False, "SEK", (95.0, "SEK")),
+        ("$19.99 USD", False, "", (19.99, "USD")),
+        ("USD $19.99", False, "", (19.99, "USD")),
+        ("$19.99 CAD", False, "", (19.99, "CAD")),
+        ("¥ 1,299円", False, "", (1299.0, "JPY")),
+        ("US $19.99", False, "CAD", (19.99, "USD")),
+        ("AU$20", False, "", (20.0, "AUD")),
+        ("NT$ 300", False, "", (300.0, "TWD")),
+        ("R 1,299.00", False, "", (1299.0, "ZAR")),
+        ("RM 12.00", False, "", (12.0, "MYR")),
+        ("Rp 10.000", True, "", (10000.0, "IDR")),
+        ("From $19.99*", False, "", (19.99, "USD")),
+        ("ab 19,99 €", True, "", (19.99, "EUR")),
+        ("$10.50", False, "EUR", (10.5, "USD")),
+        ("$10.50", False, "MXN", (10.5, "MXN")),
     ],
 )
 def test_prices_have_an_amount_and_a_currency(cell, comma, default, price):
@@ -58,10 +80,14 @@ def test_prices_have_an_amount_and_a_currency(cell, comma, default, price):
 
 
 @pytest.mark.parametrize(
-    "cell", ["", "call us", "10.00 - 20.00", "-5", "5 per piece", "a 5 b", "1,23", "9" * 400, "٣"]
+    "cell",
+    [
+        *("", "call us", "10.00 - 20.00", "-5", "5 per piece", "a 5 b", "1,23", "9" * 400, "٣"),
+        *("19.99 TTC", "12.50 Stk", "$5 EUR"),
+    ],
 )
 def test_what_is_no_price_is_refused(cell):
-    with pytest.raises(ValueError, match=r"is not|is below|text on both sides"):
+    with pytest.raises(ValueError, match=r"is not|is below|different currencies"):
         values.price(cell, False, "")
 
 

@@ -66,6 +66,44 @@ def test_the_largest_share_may_be_lost_but_no_more() -> None:
     compare(ItemStore.of(served), []).check(0.0)
 
 
+FULL = Item(
+    "0",
+    "Lamp",
+    attributes={"colour": "red", "material": "oak", "more images": ("a", "b")},
+    identifiers=("4006381333931", "LAMP-1"),
+)
+
+
+@pytest.mark.parametrize(
+    ("change", "lost"),
+    [
+        ({"attributes": {"colour": "red", "more images": "b"}}, "values of attributes.material"),
+        ({"attributes": {"colour": "red", "material": "oak"}}, "values of attributes.more images"),
+        ({"identifiers": ("LAMP-1",)}, "whole lists of identifiers"),
+    ],
+)
+def test_an_attribute_or_the_rest_of_a_list_counts_as_lost(
+    change: dict[str, object], lost: str
+) -> None:
+    served = [replace(FULL, item_id=str(number)) for number in range(40)]
+    few = [item.changed(change) if number < 5 else item for number, item in enumerate(served)]
+    compare(ItemStore.of(few), served).check(0.05)  # 5% of 100: few items decide nothing
+    plan = compare(ItemStore.of([item.changed(change) for item in served]), served)
+    with pytest.raises(InputError, match=f"lacks 40 of the server's 40 {lost} "):
+        plan.check(0.05)
+    assert f"  fewer values of {lost.rpartition('of ')[2]}: 40" in plan.lines(delete=False)
+
+
+def test_what_cannot_be_read_is_not_removed() -> None:
+    exported = ItemStore.of([replace(LAMP, title="Lantern", price=None), replace(DESK, price=1.0)])
+    plan = compare(exported, [LAMP, DESK, FULL], {"a": {"price"}, "0": set()})
+    assert plan.changed == [("a", ("title",)), ("b", ("price",))]
+    assert (plan.missing, plan.unclear) == ([], ["0"])
+    assert compare(exported, [LAMP, DESK, FULL], {"": set()}).unclear == ["0"]
+    with pytest.raises(InputError, match="lacks 1 of the server's 3 items"):
+        plan.check(0.05)
+
+
 def test_only_the_description_is_cut_to_the_limit_of_a_server() -> None:
     long = replace(DESK, description="x" * (2 * MAX_ITEM_CHARACTERS))
     other = sum(map(len, ("b", "Desk", "Office > Desks", "Desks")))

@@ -91,6 +91,25 @@ def test_with_two_queries_nothing_trains_and_recall_alone_ranks(dataset, flags, 
     assert result.reranked == 0
 
 
+@pytest.mark.parametrize("few", ["without gains", "by options"])
+def test_queries_that_compare_nothing_do_not_count(tiny_bundle, dataset, flags, tmp_path, few):
+    judgments, options = judged(32, 30), list(GUARDED)
+    if few == "by options":
+        options += ["--pairs.dev-queries", "5", "--lists.dev-queries", "5"]
+    else:
+        of_dev = sorted({row["query"] for row in judgments if row["split"] == "dev"})
+        for row in judgments:
+            row["grade"] *= row["query"] not in of_dev[5:]
+    out = tmp_path / "out"
+    train_both_stages(
+        flags(dataset(items=ITEMS, judgments=judgments), out, *options, init=tiny_bundle)
+    )
+    for step, model in (("towers", "towers"), ("rerank", "reranker")):
+        line = step_report(out, step)["guard"]["line"]
+        assert line.startswith(f"{model}: not trained")
+        assert "(5 dev queries are too few" in line
+
+
 def test_with_two_queries_the_models_of_an_earlier_bundle_stay(
     tiny_bundle, dataset, flags, tmp_path
 ):
