@@ -41,7 +41,7 @@ _MODULES = (
     "bench/models/training/ours.py",
     "bench/index/ours.py",
     "bench/service/process.py",
-    "protos/shortlist/client.py",
+    "protos/shortlist/requests.py",
 )
 
 

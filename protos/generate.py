@@ -7,7 +7,7 @@
     python protos/generate.py --baseline   replace the baseline with the current contract
 
 The contract is `protos/shortlist/v1/*.proto`; the stubs are in the same directory. The threaded
-client `shortlist/client.py` is generated from `shortlist/aio.py` (see `sync_client.py`). The script
+client `shortlist/client` is generated from `shortlist/aio` (see `sync_client.py`). The script
 needs the `dev` extra, but no network.
 """
 
@@ -27,8 +27,8 @@ PROTOS = Path(__file__).resolve().parent
 REPOSITORY = PROTOS.parent
 PACKAGE = Path("shortlist/v1")
 BASELINE = PROTOS / "baseline.binpb"
-ASYNC_CLIENT = Path("shortlist/aio.py")
-SYNC_CLIENT = Path("shortlist/client.py")
+ASYNC_CLIENT = Path("shortlist/aio")
+SYNC_CLIENT = Path("shortlist/client")
 
 # The googleapis-common-protos wheel has the .proto files of google/api and google/type; the
 # grpcio-tools wheel has those of google/protobuf.
@@ -60,12 +60,14 @@ def run_protoc(arguments: Sequence[str], root: Path) -> None:
 def write_generated(target: Path, root: Path) -> None:
     """Write every generated file under `target`, from the sources under `root`."""
     write_stubs(target, root)
-    source = (root / ASYNC_CLIENT).read_text("utf-8")
-    try:
-        client = sync_client.sync_source(source)
-    except sync_client.UnknownAsyncCodeError as error:
-        raise ContractError(f"{ASYNC_CLIENT}: {error}") from error
-    (target / SYNC_CLIENT).write_text(run_ruff(client), "utf-8")
+    (target / SYNC_CLIENT).mkdir(exist_ok=True)
+    for path in sorted((root / ASYNC_CLIENT).glob("*.py")):
+        texts = sync_client.TEXTS if path.name == "__init__.py" else ()
+        try:
+            source = sync_client.sync_source(path.read_text("utf-8"), texts)
+        except sync_client.UnknownAsyncCodeError as error:
+            raise ContractError(f"{ASYNC_CLIENT / path.name}: {error}") from error
+        (target / SYNC_CLIENT / path.name).write_text(run_ruff(source), "utf-8")
 
 
 def write_stubs(target: Path, root: Path) -> None:
@@ -93,7 +95,13 @@ def stubs(directory: Path) -> list[Path]:
 
 def run_ruff(source: str) -> str:
     """Sort the imports of Python source, and format it with the repository's settings."""
-    configured = ["--config", REPOSITORY / "pyproject.toml", "--stdin-filename", SYNC_CLIENT, "-"]
+    configured = [
+        "--config",
+        REPOSITORY / "pyproject.toml",
+        "--stdin-filename",
+        SYNC_CLIENT / "x.py",
+        "-",
+    ]
     for arguments in (["check", "--fix", "--quiet", "--select", "I"], ["format", "--quiet"]):
         command = [str(word) for word in (executable("ruff"), *arguments, *configured)]
         done = subprocess.run(  # noqa: S603 - our own command
@@ -126,8 +134,8 @@ def check_generated(root: Path = PROTOS) -> None:
 
 def generated_files(root: Path) -> dict[Path, bytes]:
     """Return the contents of the generated files under `root`, by path relative to `root`."""
-    paths = [*stubs(root), root / SYNC_CLIENT]
-    return {path.relative_to(root): path.read_bytes() for path in paths if path.exists()}
+    paths = [*stubs(root), *(root / SYNC_CLIENT).glob("*.py")]
+    return {path.relative_to(root): path.read_bytes() for path in paths}
 
 
 def write_image(target: Path, root: Path, *, comments: bool) -> None:

@@ -1,15 +1,18 @@
-"""Derive the threaded client `shortlist/client.py` from the asyncio client `shortlist/aio.py`.
+"""Derive the threaded client `shortlist/client` from the asyncio client `shortlist/aio`.
 
 `python protos/generate.py` writes the result, and `python protos/generate.py --check` compares it
-with the committed file.
+with the committed files.
 """
 
 import re
+from collections.abc import Sequence
 
-HEADER = "# Generated from aio.py by `python protos/generate.py`: change aio.py, not this file.\n"
+HEADER = (
+    "# Generated from the asyncio client by `python protos/generate.py`: change shortlist/aio.\n"
+)
 
-# Parts of docstrings that RULES cannot translate: (asyncio text, threads text). Each asyncio text
-# must occur exactly once.
+# Parts of docstrings of the module `aio` that RULES cannot translate: (asyncio text, threads text).
+# Each asyncio text must occur exactly once.
 OTHER_CLIENT = "`shortlist.aio` has the same client for asyncio.\n"
 TEXTS = (
     (
@@ -37,7 +40,8 @@ RULES = (
     (r"\bawait ", ""),
     (r"\bAwaitable\[(\w+)\]", r"\1"),
     (r"(?m)^ *Awaitable,\n", ""),  # the import of Awaitable
-    (r"\bAsync(Client|Iterable|Iterator)\b", r"\1"),
+    (r"\bAsync(Client|Connection|PeopleCalls|Iterable|Iterator)\b", r"\1"),
+    (r"\bfrom shortlist\.aio\b", "from shortlist.client"),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\baiter\(", "iter("),
     (r"\bgrpc\.aio\.", "grpc."),
@@ -57,16 +61,20 @@ class UnknownAsyncCodeError(Exception):
     """The asyncio client contains code that no rule translates."""
 
 
-def sync_source(source: str) -> str:
-    """Return the source of the threaded client, unformatted, for the source of the asyncio client.
+def sync_source(source: str, texts: Sequence[tuple[str, str]] = ()) -> str:
+    """Return the unformatted source of a threaded module for the source of an asyncio module.
 
     The result may import a name twice; `generate.py` lets ruff remove the second import.
 
+    Args:
+        source: The source of the asyncio module.
+        texts: `TEXTS` for the module with the client.
+
     Raises:
-        UnknownAsyncCodeError: An asyncio text of TEXTS does not occur exactly once, or asyncio code
-            remains.
+        UnknownAsyncCodeError: An asyncio text of `texts` does not occur exactly once, or asyncio
+            code remains.
     """
-    for asyncio_text, threads_text in TEXTS:
+    for asyncio_text, threads_text in texts:
         if source.count(asyncio_text) != 1:
             raise UnknownAsyncCodeError(f"must occur exactly once:\n{asyncio_text}")
         source = source.replace(asyncio_text, threads_text)

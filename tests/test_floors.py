@@ -170,8 +170,8 @@ def test_a_circle_of_rooms_is_found():
         ("search/engine.py", "from grpc import aio"),
         ("search/engine.py", "import optax"),
         ("search/engine.py", "from shortlist.v1 import item_pb2"),
-        ("protos/shortlist/client.py", "import jax.numpy as jnp"),
-        ("protos/shortlist/client.py", "from catalog.schema import Item"),
+        ("protos/shortlist/requests.py", "import jax.numpy as jnp"),
+        ("protos/shortlist/requests.py", "from catalog.schema import Item"),
         ("towers/model.py", "from ..rerank import model"),
         ("bert/model.py", "from tests import tiny"),
         ("bert/params.py", "def read():\n    from transformers import AutoConfig"),
@@ -191,7 +191,7 @@ def test_an_import_from_the_wrong_floor_is_found(path, source):
             "import optax\nfrom towers.model import Towers\nfrom . import metrics",
         ),
         ("rerank/model.py", "from rerank.features import FEATURES\nfrom base import errors"),
-        ("protos/shortlist/client.py", "import grpc\nfrom shortlist.v1 import item_pb2"),
+        ("protos/shortlist/requests.py", "import grpc\nfrom shortlist.v1 import item_pb2"),
     ],
 )
 def test_imports_from_below_and_beside_are_fine(path, source):

@@ -96,7 +96,7 @@ def test_only_the_client_is_installed(python: Path) -> None:
 
 def test_the_wheel_has_the_types_the_licence_and_nothing_of_the_server(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"shortlist/py.typed", "shortlist/LICENSE", "shortlist/aio.py"} <= set(names)
+    assert {"shortlist/py.typed", "shortlist/LICENSE", "shortlist/aio/people.py"} <= set(names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"shortlist", "shortlist_client"}
 
 

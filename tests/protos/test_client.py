@@ -213,8 +213,8 @@ def methods(kind: type) -> dict[str, inspect.Signature]:
     """Return the signature of each public method of a client."""
     return {
         name: inspect.signature(method)
-        for name, method in vars(kind).items()
-        if inspect.isfunction(method) and (name == "__init__" or not name.startswith("_"))
+        for name, method in inspect.getmembers(kind, inspect.isfunction)
+        if name == "__init__" or not name.startswith("_")
     }
 
 

@@ -271,15 +271,15 @@ def test_a_stale_stub_is_reported(tmp_path: Path, capsys: pytest.CaptureFixture[
         name in output for name in ("item_pb2.pyi", "vector_pb2.py", "removed_service_pb2.py")
     )
     assert "item_pb2.py," not in output
-    assert "client.py" not in output
+    assert "shortlist/client" not in output
 
 
 @pytest.mark.parametrize(
     ("name", "old", "new"),
     [
-        ("client.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
-        ("aio.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
-        ("aio.py", "Encode query texts", "Encode queries"),
+        ("client/connection.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
+        ("aio/connection.py", "timeout_seconds: float = 10.0", "timeout_seconds: float = 5.0"),
+        ("aio/__init__.py", "Encode query texts", "Encode queries"),
     ],
     ids=["client edited by hand", "code not generated", "docstring not generated"],
 )
@@ -291,7 +291,8 @@ def test_a_stale_client_is_reported(
     assert old in file.read_text("utf-8")
     file.write_text(file.read_text("utf-8").replace(old, new, 1), "utf-8")
     assert generate.main(["--check"], root) == 1
-    assert capsys.readouterr().err.endswith(": shortlist/client.py\n")
+    stale = f"shortlist/client/{file.name}"
+    assert capsys.readouterr().err.endswith(f": {stale}\n")
     assert generate.main([], root) == 0
     assert generate.main(["--check"], root) == 0
 
@@ -300,7 +301,7 @@ def test_asyncio_code_that_no_rule_translates_is_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = copy_protos(tmp_path)
-    file = root / "shortlist" / "aio.py"
+    file = root / "shortlist" / "aio" / "connection.py"
     file.write_text(file.read_text("utf-8") + "\nLOCK = asyncio.Lock()\n", "utf-8")
     assert generate.main(["--check"], root) == 1
     assert "LOCK = asyncio.Lock()" in capsys.readouterr().err

@@ -2,19 +2,19 @@
 
 import ast
 import re
+from pathlib import Path
 
 import generate
 import pytest
 import sync_client
 
-ASYNC = (generate.PROTOS / generate.ASYNC_CLIENT).read_text("utf-8")
-SYNC = (generate.PROTOS / generate.SYNC_CLIENT).read_text("utf-8")
+MODULES = ("__init__", "connection", "people")
 TEXTS = "".join(text for text, _ in sync_client.TEXTS)
 
 
 def translated(code: str) -> str:
-    """Return the translation of code, without the texts that every source must contain."""
-    return sync_client.sync_source(TEXTS + code).partition(sync_client.TEXTS[-1][1])[2]
+    """Return the translation of code, without the header of generated modules."""
+    return sync_client.sync_source(code).removeprefix(sync_client.HEADER)
 
 
 @pytest.mark.parametrize(
@@ -36,6 +36,8 @@ def translated(code: str) -> str:
         ("await read_token_async(token)", "read_token(token)"),
         ("await asyncio.sleep(pause)", "time.sleep(pause)"),
         ("import asyncio", "import time"),
+        ("from shortlist.aio.people import AsyncPeopleCalls",
+         "from shortlist.client.people import PeopleCalls"),
         ("from collections.abc import (\n    Awaitable,\n    Callable,\n)",
          "from collections.abc import (\n    Callable,\n)"),
         ("__all__ = [\"AsyncClient\"]", "__all__ = [\"Client\"]"),
@@ -64,23 +66,39 @@ def test_code_without_a_rule_is_refused(code: str) -> None:
 
 
 def test_every_text_must_occur_exactly_once() -> None:
+    broken = TEXTS.replace("one event loop", "an event loop")
     with pytest.raises(sync_client.UnknownAsyncCodeError, match="one event loop"):
-        sync_client.sync_source(TEXTS.replace("one event loop", "an event loop"))
+        sync_client.sync_source(broken, sync_client.TEXTS)
     with pytest.raises(sync_client.UnknownAsyncCodeError, match="The Python client for asyncio"):
-        sync_client.sync_source(TEXTS + TEXTS)
+        sync_client.sync_source(TEXTS + TEXTS, sync_client.TEXTS)
 
 
-def test_the_threaded_client_says_where_it_comes_from() -> None:
-    assert SYNC.startswith("# Generated from aio.py")
+def test_all_modules_are_translated() -> None:
+    for client in (generate.ASYNC_CLIENT, generate.SYNC_CLIENT):
+        names = {path.stem for path in (generate.PROTOS / client).glob("*.py")}
+        assert names == set(MODULES)
 
 
-def test_the_threaded_client_has_the_functions_of_the_asyncio_client_and_no_asyncio() -> None:
+def read(client: Path, module: str) -> str:
+    return (generate.PROTOS / client / f"{module}.py").read_text("utf-8")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_threaded_client_says_where_it_comes_from(module: str) -> None:
+    assert read(generate.SYNC_CLIENT, module).startswith("# Generated from the asyncio client")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_threaded_client_has_the_functions_of_the_asyncio_client_and_no_asyncio(
+    module: str,
+) -> None:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    sources = [read(client, module) for client in (generate.ASYNC_CLIENT, generate.SYNC_CLIENT)]
     of_async, of_sync = (
         [node.name for node in ast.walk(ast.parse(source)) if isinstance(node, kinds)]
-        for source in (ASYNC, SYNC)
+        for source in sources
     )
     renamed = {"__aenter__": "__enter__", "__aexit__": "__exit__"}
     assert [renamed.get(name, name) for name in of_async] == of_sync
     asynchronous = (ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith, ast.Await)
-    assert not [node for node in ast.walk(ast.parse(SYNC)) if isinstance(node, asynchronous)]
+    assert not [node for node in ast.walk(ast.parse(sources[1])) if isinstance(node, asynchronous)]
