@@ -139,9 +139,13 @@ def _excluded(
     while begin < len(tokens) and tokens[begin] in _SKIPPED:
         begin += 1
     first, second = [*tokens[begin : begin + 2], "", ""][:2]
-    # The query may be a title, or a part of one.
-    is_title = before and follows(before, word) and follows(word, tokens[start + 1])
-    if not _is_thing(first) or before in _NOT_BEFORE or first in _IDIOMS or is_title:
+    if (
+        not _is_thing(first)
+        or before in _NOT_BEFORE
+        or first in _IDIOMS
+        # The query may be a title, or a part of one.
+        or (before and follows(before, word) and follows(word, tokens[start + 1]))
+    ):
         return nothing
     if word in _NO:
         is_phrase = first in _NO_IDIOMS or first.endswith(("-free", "ing")) or second == "free"

@@ -1,5 +1,7 @@
 """Exclusions: what a query excludes, and phrasings that exclude nothing."""
 
+from itertools import product
+
 import pytest
 
 from catalog.items import Item
@@ -120,3 +122,19 @@ def test_a_title_of_the_catalogue_excludes_nothing():
 def test_an_item_that_denies_a_thing_does_not_have_it(title, excluded, has):
     item = Item("1", title, description="goes with sugar and 糖")
     assert has_excluded(item, [Exclusion("", excluded)], words_of) is has
+
+
+@pytest.mark.parametrize("word", ["no", "without", "free", "except", "non", "-", "不含", "除"])
+def test_a_query_may_end_after_any_word(word):
+    """A shopper who types a query sends each of its beginnings."""
+    others = ("vacuum", "bag", "the", "and", ",", "no", "of", "")
+    for before, first, second in product(others, repeat=3):
+        query = " ".join(filter(None, (before, word, first, second)))
+        for follows in (never, lambda *_: True):
+            rest, exclusions = exclusions_in(query, follows)
+            assert all(exclusion.excluded for exclusion in exclusions)
+            assert len(rest) <= len(query)
+
+
+def test_a_query_that_ends_with_a_word_of_titles_excludes_nothing():
+    assert exclusions_in("vacuum without", lambda *_: True) == ("vacuum without", ())
