@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from shortlist.client import Tls
+from shortlist.client import Client, Options, Tls
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,3 +23,18 @@ class ConnectionConfig:
         if not (self.tls or self.tls_name or any(files)):
             return None
         return Tls(*files, server_name=self.tls_name)
+
+    def connect(self, timeout_seconds: float, token_file: Path | None) -> Client:
+        """Return a client of the server. Without TLS, it sends the token only to this machine.
+
+        Raises:
+            OSError: A TLS file or the token file cannot be read.
+            ValueError: A flag is not valid.
+        """
+        return Client(
+            self.address,
+            tls=self.tls_files(),
+            token=token_file,
+            options=Options(token_in_clear=True),
+            timeout_seconds=timeout_seconds,
+        )

@@ -10,7 +10,6 @@ from rich.table import Table
 from rich.text import Text
 
 from server.cli.connection import ConnectionConfig
-from shortlist.client import Client, Options
 from shortlist.v1 import search_service_pb2, understanding_pb2
 
 _EFFECTS = {
@@ -40,13 +39,7 @@ def search(config: SearchConfig) -> None:
         OSError: A TLS file or the token file cannot be read.
         ValueError: The query, the token or a flag is not valid.
     """
-    with Client(
-        config.address,
-        tls=config.tls_files(),
-        token=config.token_file,
-        options=Options(token_in_clear=True),
-        timeout_seconds=config.timeout_seconds,
-    ) as client:
+    with config.connect(config.timeout_seconds, config.token_file) as client:
         response = client.search(config.query, page_size=config.page_size, order_by=config.order_by)
     console = Console()
     for line in understood_lines(response.interpretation):

@@ -15,7 +15,7 @@ from catalog.store import ItemStore
 from server.cli.connection import ConnectionConfig
 from server.cli.sync_plan import Plan, compare, cut
 from server.convert.items import item_message, item_record
-from shortlist.client import Client, Options, ShortlistError
+from shortlist.client import Client, ShortlistError
 from shortlist.requests import deletion, upsert
 from shortlist.v1.catalog_service_pb2 import UpsertItemsRequest
 
@@ -80,13 +80,7 @@ def sync(
         ValueError: a flag is not valid.
     """
     try:
-        with Client(
-            target.address,
-            tls=target.tls_files(),
-            token=target.token_file,
-            options=Options(token_in_clear=True),
-            timeout_seconds=target.timeout_seconds,
-        ) as client:
+        with target.connect(target.timeout_seconds, target.token_file) as client:
             plan = compare(items, _served(client), unread)
             for line in plan.lines(target.delete):
                 say(line)
