@@ -123,19 +123,7 @@ class Service:
             ("grpc.max_connection_age_ms", round(1000 * config.connection_age_seconds)),
             ("grpc.max_connection_age_grace_ms", round(1000 * config.connection_grace_seconds)),
         )
-        self._options = (
-            *_OPTIONS,
-            (
-                "grpc.http2.min_ping_interval_without_data_ms",
-                round(1000 * config.min_ping_seconds),
-            ),
-            ("grpc.max_concurrent_streams", config.max_calls_per_connection),
-            # Otherwise, gRPC also counts calls that have just ended, and refuses calls of clients
-            # that keep to the limit.
-            ("grpc.http.overload_protection", 0),
-            # Otherwise, gRPC allows a client without running calls only one ping in two hours.
-            ("grpc.keepalive_permit_without_calls", 1),
-        )
+        self._options = _options_of(config)
         self._server = grpc.aio.server(
             interceptors=[shedding, *self._interceptors], options=(*self._options, *ages)
         )
@@ -275,6 +263,20 @@ class Service:
             add_services(server, port, parts)
         for name in ("", *contract_services(*servers)):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+
+def _options_of(config: ServerConfig) -> tuple[tuple[str, int], ...]:
+    """Return the options of gRPC for all ports."""
+    return (
+        *_OPTIONS,
+        ("grpc.http2.min_ping_interval_without_data_ms", round(1000 * config.min_ping_seconds)),
+        ("grpc.max_concurrent_streams", config.max_calls_per_connection),
+        # Otherwise, gRPC also counts calls that have just ended, and refuses calls of clients that
+        # keep to the limit.
+        ("grpc.http.overload_protection", 0),
+        # Otherwise, gRPC allows a client without running calls only one ping in two hours.
+        ("grpc.keepalive_permit_without_calls", 1),
+    )
 
 
 def _log_port(service: str, host: str, port: int | None) -> None:
