@@ -66,7 +66,7 @@ def assemble(
     contents of the bundle's files of synonyms and of rules, by name. `state` describes the writes
     that the items include, see `Manifest`.
     """
-    has_tower = (steps["people"].directory / "config.json").is_file()
+    has_tower = _has_model(steps["people"])
     channels = tuple(c.name for c in CHANNELS if has_tower or c.name != USER_TOWER)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
     made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
@@ -82,15 +82,7 @@ def assemble(
         return target
 
     def build(directory: Path) -> None:
-        _copy(steps["towers"].directory, directory / bundle.TOWERS)
-        _copy(steps["index"].directory / bundle.INDEX, directory / bundle.INDEX)
-        _copy(steps["index"].directory / bundle.LEXICAL, directory / bundle.LEXICAL)
-        _copy(steps["suggest"].directory, directory / bundle.SUGGESTIONS)
-        _copy(steps["behaviour"].directory, directory / bundle.BEHAVIOUR)
-        if has_tower:
-            _copy(steps["people"].directory, directory / bundle.PEOPLE)
-        if (steps["rerank"].directory / "config.json").is_file():
-            _copy(steps["rerank"].directory, directory / bundle.RERANK)
+        _copy_steps(steps, directory)
         tokenizer.save(directory / bundle.TOKENIZER)
         store.write(directory / bundle.ITEMS)
         if curation_files:
@@ -149,6 +141,23 @@ def _is_current(target: Path, made_of: Mapping[str, Any]) -> bool:
         return bundle.verify(target).built_from.get("steps") == made_of
     except BundleError:
         return False
+
+
+def _has_model(step: TrainingStep) -> bool:
+    """Return whether a step trained a model; it may have left it out."""
+    return (step.directory / "config.json").is_file()
+
+
+def _copy_steps(steps: Mapping[str, TrainingStep], directory: Path) -> None:
+    """Copy the files of the steps into a bundle."""
+    _copy(steps["towers"].directory, directory / bundle.TOWERS)
+    _copy(steps["index"].directory / bundle.INDEX, directory / bundle.INDEX)
+    _copy(steps["index"].directory / bundle.LEXICAL, directory / bundle.LEXICAL)
+    _copy(steps["suggest"].directory, directory / bundle.SUGGESTIONS)
+    _copy(steps["behaviour"].directory, directory / bundle.BEHAVIOUR)
+    for name, part in (("people", bundle.PEOPLE), ("rerank", bundle.RERANK)):
+        if _has_model(steps[name]):
+            _copy(steps[name].directory, directory / part)
 
 
 def _copy(source: Path, target: Path) -> None:
