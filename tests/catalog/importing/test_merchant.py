@@ -4,7 +4,7 @@ import pytest
 
 from base.errors import InputError
 from tests.catalog.importing.imports import items, run, table
-from tests.catalog.importing.made.feeds import TSV
+from tests.catalog.importing.made.feeds import RSS, TSV
 
 
 def test_the_report_counts_by_field(tmp_path):
@@ -18,48 +18,11 @@ def test_the_report_counts_by_field(tmp_path):
     assert report.quality["attributes"]["color"] == 2
 
 
-RSS = """<?xml version="1.0" encoding="{encoding}"?>
-<rss version="2.0" xmlns:g="http://base.google.com/ns/1.0"><channel>
-<title>Shop</title><link>https://shop.example</link>
-<item>
-  <g:id>7</g:id><title><![CDATA[Café <i>Zürich</i>]]></title>
-  <description>&lt;p&gt;Ein &amp;amp; alles&lt;/p&gt;</description>
-  <link>https://shop.example/7</link>
-  <g:price>12.50 CHF</g:price><g:availability>https://schema.org/InStock</g:availability>
-  <g:product_type>Food &gt; Coffee</g:product_type><g:product_type>Gifts</g:product_type>
-  <g:additional_image_link>https://i.example/b.jpg</g:additional_image_link>
-  <g:image_link>https://i.example/a.jpg</g:image_link>
-  <g:additional_image_link>https://i.example/c.jpg</g:additional_image_link>
-  <g:shipping><g:country>CH</g:country><g:price>1.00 CHF</g:price></g:shipping>
-  <g:product_detail><g:section_name>Info</g:section_name><g:attribute_name>Roast</g:attribute_name>
-    <g:attribute_value>dark</g:attribute_value></g:product_detail>
-  <g:product_highlight>Fair</g:product_highlight><g:product_highlight>Fresh</g:product_highlight>
-</item>
-</channel></rss>
-"""
-CAFE = {
-    "item_id": "7",
-    "title": "Café Zürich",
-    "description": "Ein & alles Fair Fresh",
-    "category": "Food > Coffee",
-    "categories": ["Food > Coffee", "Gifts"],
-    "price": 12.5,
-    "currency": "CHF",
-    "in_stock": True,
-    "image_url": "https://i.example/a.jpg",
-    "url": "https://shop.example/7",
-    "attributes": [
-        ("Roast", "dark"),
-        ("more images", "https://i.example/b.jpg"),
-        ("more images", "https://i.example/c.jpg"),
-    ],
-}
-
-
 @pytest.mark.parametrize("encoding", ["UTF-8", "windows-1252", "ISO-8859-1", "UTF-16"])
 def test_every_value_of_an_rss_feed_in_the_encoding_that_it_names(tmp_path, encoding):
-    feed = RSS.format(encoding=encoding).encode(encoding)
-    assert items(tmp_path, {"feed.xml": feed}) == [CAFE]
+    text = RSS.files["feed.xml"].decode("cp1252").replace("windows-1252", encoding)
+    feed = text.encode(encoding, "xmlcharrefreplace")
+    assert items(tmp_path, {"feed.xml": feed}) == RSS.items
 
 
 def test_a_prefix_that_the_feed_does_not_declare(tmp_path):
