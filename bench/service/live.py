@@ -37,9 +37,12 @@ from bert.numerics import choose_numerics
 from catalog.items import Item
 from catalog.store import ItemStore
 from lexical.index import LexicalIndex
+from lexical.suggestions import PastQueries, SuggestionConfig, build_suggestions
 from search import bundle
 from towers.index import IndexConfig
 from towers.saving import save_towers
+from towers.vectors import open_vectors
+from train.pipeline.behaviour import BehaviourConfig, fit_behaviour
 from train.pipeline.bundle import assemble
 from train.pipeline.calibration import CalibrationConfig
 from train.pipeline.steps import TrainingStep
@@ -90,7 +93,22 @@ def make_bundle(work: Path, items: int) -> Path:
         save_towers(towers, directory)
         return {}
 
-    builds = {"towers": encoder, "index": index, "rerank": lambda *_: {}}
+    def suggest(directory: Path, _: Path) -> Mapping[str, Any]:
+        lexical = LexicalIndex.open(steps["index"].directory / bundle.LEXICAL)
+        return build_suggestions(directory, store, lexical, PastQueries(), SuggestionConfig())
+
+    def behaviour(directory: Path, _: Path) -> Mapping[str, Any]:
+        stored = open_vectors(steps["index"].directory / bundle.INDEX)
+        return fit_behaviour(directory, None, store, stored, BehaviourConfig())
+
+    builds: dict[str, Any] = {
+        "towers": encoder,
+        "index": index,
+        "suggest": suggest,
+        "behaviour": behaviour,
+        # Without a reranker and without a user tower.
+        **dict.fromkeys(("rerank", "people"), lambda *_: {}),
+    }
     steps = {
         name: TrainingStep(name, target / "steps" / name, {"items": items}, build)
         for name, build in builds.items()
