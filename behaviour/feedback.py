@@ -9,7 +9,7 @@ shoppers look at each position.
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -21,7 +21,7 @@ from behaviour.counters import Counters
 from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
 from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
-from behaviour.log.format import without_person
+from behaviour.log.format import StoredEvent, without_person
 from behaviour.log.writer import Writer
 from behaviour.spending import Spending
 
@@ -93,7 +93,6 @@ class Feedback:
         self._next_expiry = steady()
         self.expire()
         self._replay()
-        self._oldest = log.oldest()
         self._repeating = (
             Repeating(self.counters.recount, self.config.popular_seconds, "popular-items"),
             Repeating(self.counters.refresh, self.config.refresh_seconds, "examinations"),
@@ -214,7 +213,8 @@ class Feedback:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed.events)
             self.spending.remove(removed.events)
-            self._remove(user_id, removed.sessions)
+            self.counters.forget(user_id, removed.sessions)
+            self.histories.remove(user_id, removed.sessions)
             self._oldest = self._log.oldest()
             scanned = self._log.rewrite({user_id, *removed.sessions})
             return Erasure(len(removed.events), len(removed.sessions), scanned)
@@ -251,12 +251,8 @@ class Feedback:
 
     def _append(self, calls: Sequence[Sequence[Event]]) -> list[Appended]:
         outcomes, new = self._log.append(calls, self._earliest())
-        self.counters.add(new)
-        self.spending.add(new)
-        self.histories.add(new)
+        self._add(new)
         if new:
-            first = min(stored.event.time for stored in new)
-            self._oldest = first if self._oldest is None else min(self._oldest, first)
             self._last_append = self._clock()
         self._outcomes["recorded"] += len(new)
         for outcome in outcomes:
@@ -264,9 +260,15 @@ class Feedback:
             self._outcomes["dropped"] += outcome.dropped
         return outcomes
 
-    def _remove(self, user_id: str, session_ids: Iterable[str]) -> None:
-        self.counters.forget(user_id, session_ids)
-        self.histories.remove(user_id, session_ids)
+    def _add(self, events: Sequence[StoredEvent]) -> None:
+        """Count events of the log."""
+        self.counters.add(events)
+        self.spending.add(events)
+        self.histories.add(events)
+        times = [stored.event.time for stored in events]
+        if self._oldest is not None:
+            times.append(self._oldest)
+        self._oldest = min(times, default=None)
 
     def _earliest(self) -> int:
         """Return the time of the earliest event to keep, in microseconds since 1970.
@@ -281,9 +283,7 @@ class Feedback:
         """Count the events of the log."""
         stored = map(self._log.anonymous, self._log.events())
         while events := list(islice(stored, _AT_A_TIME)):
-            self.counters.add(events)
-            self.spending.add(events)
-            self.histories.add(events)
+            self._add(events)
         for session_id, user_id in self._log.sessions():
             self.histories.join(session_id, user_id)
         self.counters.recount()
