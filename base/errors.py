@@ -40,13 +40,13 @@ def check_range(
 ) -> None:
     """Refuse a number outside its limits, and NaN; a limit of None is no limit."""
     if not (low is None or low <= number) or not (high is None or number <= high):
-        raise RequestError(path, f"is {number:,}; give {_allowed(low, high)}")
+        raise RequestError(path, f"is {number:,}; give {allowed(low, high)}")
 
 
 def check_count(count: int, path: str, low: int | None, high: int, unit: str = "entries") -> None:
     """Refuse too few or too many entries, or another unit; a lower limit of None is 0."""
     if not (low or 0) <= count <= high:
-        raise RequestError(path, f"has {count:,} {unit}; give {_allowed(low, high)}")
+        raise RequestError(path, f"has {count:,} {unit}; give {allowed(low, high)}")
 
 
 def check_text(text: str, path: str) -> None:
@@ -69,7 +69,8 @@ def unknown_name(path: str, known: Collection[str], kind: str) -> RequestError:
     return RequestError(path, f"names no {kind}; give {', '.join(known)}")
 
 
-def _allowed(low: int | float | None, high: int | float | None) -> str:
+def allowed(low: int | float | None, high: int | float | None) -> str:
+    """Say which numbers are allowed; a limit of None is no limit."""
     if low is None:
         return f"at most {plain_number(high)}"
     if high is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from base.errors import InputError, plain_number
+from base.errors import InputError, allowed, plain_number
 from catalog.dataset.decimal_commas import NumberForms
 from catalog.dataset.problems import quote
 from catalog.importing.fields import PRICES, Reading, add_number_forms, is_numeric, read
@@ -159,8 +159,7 @@ class TableConverter:
             if value is None or ((low is None or value >= low) and (high is None or value <= high)):
                 continue
             del values[name]
-            allowed = " to ".join(plain_number(limit) for limit in (low, high) if limit is not None)
-            say = f"{plain_number(value)} is not {'at least ' if high is None else ''}{allowed}"
+            say = f"{plain_number(value)} is not {allowed(low, high)}"
             self._problem(table, row, name, "limits", say, _FIX)
             self._unread.update(fields_of(name))
         return complete

@@ -134,8 +134,8 @@ def currency(signs: Sequence[str], default: str) -> str:
 def _currencies(sign: str) -> list[tuple[str, ...]]:
     """Return the currencies that each sign or code of a text can mean: one of `US $`."""
     words = sign.lower().split()
-    known = [codes for word in ["".join(words)] if (codes := _meanings(word))]
-    known = known or [_meanings(word) for word in words]
+    joined = _meanings("".join(words))
+    known = [joined] if joined else [_meanings(word) for word in words]
     if not all(known):
         raise ValueError(f"{quote(sign)} is not a currency")
     return known
