@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tyro
 
-from bench.quality.guards import GuardsConfig, build, values_of
+from bench.quality.guards import GuardsConfig, build, drawn_queries, values_of
 from bert.params import DEFAULT_PRETRAINED
 from catalog.dataset.reading import Dataset, read_dataset
 from catalog.store import ItemStore
@@ -32,7 +32,6 @@ from train.data.relevance import judged_pairs
 from train.evaluation.baseline import Bm25, best_rows, english_stemmer
 from train.evaluation.guard import lines_of
 from train.evaluation.metrics import bootstrap
-from train.evaluation.report import judged_queries
 
 _SEED = 5
 _PAGE = 10  # number of shown items
@@ -129,9 +128,7 @@ def main(config: EventsConfig) -> None:
         source = config.out / f"demo-store-{config.demo_seed}"
         write_demo_store(source, seed=config.demo_seed)
     write_datasets(config, source)
-    judged = judged_queries(read_dataset(source), "test")
-    order = np.random.default_rng(_SEED).permutation(len(judged))[: config.evaluate]
-    queries = [judged[number] for number in sorted(order.tolist())]
+    queries = drawn_queries(read_dataset(source), config.evaluate, _SEED)
     training = GuardsConfig(init_from=config.init_from, layers=config.layers)
     values = {}
     for kind in config.kinds:

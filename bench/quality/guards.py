@@ -23,7 +23,7 @@ import tyro
 from jaxtyping import Float64
 
 from bert.params import DEFAULT_PRETRAINED
-from catalog.dataset.reading import read_dataset
+from catalog.dataset.reading import Dataset, read_dataset
 from demo import write_demo_store
 from search.bundle import Manifest
 from search.engine import Engine
@@ -149,13 +149,18 @@ def values_of(
     return ndcg_at_10(queries, rankings)
 
 
+def drawn_queries(dataset: Dataset, count: int, seed: int) -> list[JudgedQuery]:
+    """Draw judged `test` queries at random."""
+    judged = judged_queries(dataset, "test")
+    order = np.random.default_rng(seed).permutation(len(judged))[:count]
+    return [judged[number] for number in sorted(order.tolist())]
+
+
 def main(config: GuardsConfig) -> None:
     """Build the bundles, print their differences to the pretrained recall, and check them."""
     clean = config.out / f"demo-store-{config.demo_seed}"
     write_demo_store(clean, seed=config.demo_seed)
-    judged = judged_queries(read_dataset(clean), "test")
-    order = np.random.default_rng(_SEED).permutation(len(judged))[: config.queries]
-    queries = [judged[number] for number in sorted(order.tolist())]
+    queries = drawn_queries(read_dataset(clean), config.queries, _SEED)
     write_dataset("", clean, config.out / "items")
     start = build(config.out / "items", config.out / "start", config)
     pretrained = values_of(start, queries, depth=0)

@@ -75,12 +75,6 @@ class DemoSearches:
         """Return the true expected number of clicks on a list of the query."""
         return float(self.examined[: len(shown)] @ self.searched[query].mean_clicks[shown])
 
-    def bought(self, query: int, shown: Int64[np.ndarray, " positions"]) -> float:
-        """Return the true expected number of purchases from a list of the query."""
-        searched = self.searched[query]
-        bought = searched.mean_clicks[shown] * searched.purchases[shown]
-        return float(self.examined[: len(shown)] @ bought)
-
 
 def _searched(shop: Shop, query: Query, users: Sequence[User]) -> Searched:
     pool, scores = shop.pool(query), shop.scores(query)

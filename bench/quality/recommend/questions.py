@@ -25,6 +25,7 @@ from behaviour.models.ease import EaseConfig, fit_ease
 from behaviour.models.popularity import Popularity
 from behaviour.questions import choose_questions
 from catalog.dataset.reading import read_dataset
+from train.evaluation.metrics import bootstrap
 
 _WINDOW = 30 * SECONDS_PER_DAY
 _TASTES = 200  # popular items that questions are chosen from
@@ -49,13 +50,12 @@ def main(config: QuestionsConfig) -> None:
     item_ids = dataset.items["item_id"].to_pylist()
     events = Interactions.of_events(dataset.events, item_ids).of_types("purchase")
     results = np.concatenate([_of_cut(events, cut, config.questions) for cut in config.cuts])
-    draws = np.random.default_rng(0).integers(0, len(results), (2_000, len(results)))
     for name, values in zip(("popularity", "popular items", "questions"), results.T, strict=True):
-        low, high = np.quantile((values - results[:, 0])[draws].mean(axis=1), [0.025, 0.975])
-        line = (
-            f"{name:14} Recall@{_DEPTH} {values.mean():.4f}  difference {low:+.4f} to {high:+.4f}"
+        difference = bootstrap(values - results[:, 0])
+        sys.stdout.write(
+            f"{name:14} Recall@{_DEPTH} {values.mean():.4f}  difference {difference.low:+.4f} to "
+            f"{difference.high:+.4f}  users {len(results)}\n"
         )
-        sys.stdout.write(f"{line}  users {len(results)}\n")
 
 
 def _of_cut(events: Interactions, cut: str, count: int) -> Float64[np.ndarray, "users systems"]:
