@@ -174,7 +174,7 @@ class Counters:
         """Set `popular` to the `limit` items with the largest weighted sums of counts above 0."""
         best: dict[str, float] = {}
         for start in range(0, len(self._items), _READ_AT_A_TIME):
-            with self._lock:  # shortly, because the thread that adds events waits
+            with self._lock:  # for a short time, because the thread that adds events waits
                 part = slice(start, start + _READ_AT_A_TIME)
                 sums = self._items.values[part, :_FIRST] @ _POPULARITY * self._decay()
                 keys = self._items.keys[part]
