@@ -13,6 +13,7 @@ ARGS ?=
 JOBS ?= 2
 
 BIN := $(VENV)/bin
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 INSTALL := $(BIN)/uv pip install --python $(BIN)/python
 COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url \
 	--generate-hashes --custom-compile-command 'make lock' $(LOCK_FLAGS)
@@ -21,7 +22,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-e
 # variable set, Python would not store the result, and every process would compile them again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test lint docs protos check-protos baseline client package env lock bench clean
+.PHONY: help demo test test-slow lint docs protos check-protos baseline client package env lock bench clean
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,8 +30,11 @@ help:  ## list these targets
 demo: $(VENV)/.runtime  ## train both stages on a generated store, evaluate, serve and search
 	PYTHON=$(BIN)/python OUT=$(OUT) docs/demo.sh
 
-test: $(VENV)/.dev  ## run the tests (ARGS: more pytest arguments; JOBS=0: no parallel tests)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(ARGS)
+test: $(VENV)/.dev  ## run the tests except the slow ones (ARGS: more pytest arguments; JOBS=0: no parallel tests)
+	$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: $(VENV)/.dev  ## run the slow tests: whole training runs, killed servers, clients in other languages
+	$(PYTEST) -m slow $(ARGS)
 
 lint: $(VENV)/.dev  ## check style, format and types
 	$(BIN)/ruff check

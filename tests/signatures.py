@@ -2,16 +2,21 @@
 
 The import hook of jaxtyping wraps every function. Its wrapper compares the shapes of all arguments
 with each other, which takes longer than most of our functions. So only functions with shapes in
-their signature get this wrapper. The types in other signatures are checked by beartype alone.
+their signature get this wrapper, and only their first calls are checked. The types in other
+signatures are checked by beartype alone.
 """
 
+import functools
 import inspect
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import is_dataclass
 from typing import Any, get_args, get_type_hints
 
 import jaxtyping
 from beartype import BeartypeConf, beartype
+
+CHECKED_CALLS = 30  # calls of each function whose shapes are checked
 
 
 def check_signatures(packages: Sequence[str]) -> None:
@@ -27,13 +32,25 @@ def check_signatures(packages: Sequence[str]) -> None:
                     decorated.__init__ = decorate(decorated.__init__)
                 return decorated
             if _has_shapes(decorated):
-                return check_shapes(decorated, typechecker=typechecker)
+                return _first_calls(check_shapes(decorated, typechecker=typechecker), decorated)
             return check_types(decorated)
 
         return decorate
 
     jaxtyping.jaxtyped = jaxtyped  # the hook adds the decorator of this name
     jaxtyping.install_import_hook(packages, "beartype.beartype")
+
+
+def _first_calls(checked: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that is `checked` in its first calls, and then `plain`."""
+    calls = itertools.count()
+
+    @functools.wraps(plain)
+    def call(*arguments: Any, **options: Any) -> Any:
+        function = checked if next(calls) < CHECKED_CALLS else plain
+        return function(*arguments, **options)
+
+    return call
 
 
 def _has_shapes(function: Callable[..., Any]) -> bool:

@@ -10,6 +10,8 @@ import pytest
 from tests.clients import behaviour, every, tools
 from tests.clients.conftest import Servers
 
+pytestmark = pytest.mark.slow
+
 # The directory of Go sources from Debian's golang-*-dev packages.
 DEBIAN = Path("/usr/share/gocode")
 

@@ -9,6 +9,8 @@ import pytest
 from tests.clients import behaviour, every, tools
 from tests.clients.conftest import Servers
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -162,6 +162,7 @@ WITHOUT_OPTIONS = [name for name, made in EXPORTS.items() if not (made.options o
 
 
 @pytest.mark.parametrize("name", WITHOUT_OPTIONS if ALL else ["merchant-atom"])
+@pytest.mark.slow
 def test_two_commands_lead_from_an_export_to_a_server(name, tmp_path, flags, compilation_cache):
     made, out = EXPORTS[name], tmp_path / "out"
     shortlist("train", "--from", write(tmp_path / "export", made), *flags(out))

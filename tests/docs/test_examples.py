@@ -79,6 +79,7 @@ def test_prices_are_written_and_an_unknown_item_is_named(address: str) -> None:
     assert lines[1] != "nothing: 1"
 
 
+@pytest.mark.slow
 def test_an_export_of_a_shop_becomes_a_bundle(tmp_path: Path, compilation_cache: Path) -> None:
     export = tmp_path / "export.csv"
     export.write_text(

@@ -15,6 +15,8 @@ from catalog.dataset.reading import read_dataset
 from server.config import ServerConfig
 from tests.server.conftest import run_server
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 TEXT = (ROOT / "docs" / "tutorial.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)

@@ -95,6 +95,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 @pytest.mark.parametrize("name", sorted(COMPACTION))
+@pytest.mark.slow
 def test_a_kill_at_a_failpoint_leaves_complete_bundles_and_all_acknowledged_writes(
     name: str, shop: Shop
 ):

@@ -55,6 +55,7 @@ def is_closed(address: str, *, during_a_call: bool) -> bool:
     return was_closed
 
 
+@pytest.mark.slow
 def test_clients_may_ping_as_often_as_the_setting_says(
     config: ServerConfig, serving: Serving, tmp_path: Path
 ) -> None:

@@ -282,6 +282,7 @@ def test_every_failpoint_is_passed_by_a_process_that_is_killed_there():
 
 
 @pytest.mark.parametrize("name", PLACES)
+@pytest.mark.slow
 def test_a_killed_server_loses_nothing_acknowledged_and_serves_nothing_deleted(
     name: str, config: ServerConfig, tmp_path: Path
 ):

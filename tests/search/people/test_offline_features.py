@@ -39,9 +39,7 @@ SMOOTHING = 20.0
 # A channel multiplies vectors in another order when it searches than when it scores some items, and
 # then divides the small differences of cosines by their usual spread.
 _ROUNDING = 1e-5
-CONFIG = FeedbackConfig(
-    gather_seconds=0.0, history_events=HISTORY, history_purchases=PURCHASES
-)
+CONFIG = FeedbackConfig(gather_seconds=0.0, history_events=HISTORY, history_purchases=PURCHASES)
 
 
 @dataclass(frozen=True)

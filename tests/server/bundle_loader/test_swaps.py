@@ -289,6 +289,7 @@ def resident_megabytes() -> float:
 @pytest.mark.parametrize(
     ("pair", "swaps", "most"), [(("fewer", "one"), 20, 12.0), (("other", "one"), 4, 40.0)]
 )
+@pytest.mark.slow
 def test_memory_returns_to_its_level(
     config: ServerConfig,
     root: Path,

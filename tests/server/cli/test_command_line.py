@@ -55,6 +55,7 @@ def server_process(
         process.communicate()
 
 
+@pytest.mark.slow
 def test_a_second_start_compiles_nothing(flags: Flags, tmp_path: Path) -> None:
     said = []
     for _ in range(2):

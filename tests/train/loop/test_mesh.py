@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.mesh
+@pytest.mark.slow
 def test_eight_devices_train_as_one_does():
     flags = (
         "--xla_force_host_platform_device_count=8 "

@@ -84,6 +84,7 @@ def result(interactions, tmp_path_factory):
     return trained(interactions, tmp_path_factory.mktemp("people"))
 
 
+@pytest.mark.slow
 def test_with_few_returning_users_there_is_no_tower(interactions, tmp_path):
     people, out = People(interactions, [{}] * USERS), tmp_path / "out"
     out.mkdir()
@@ -105,6 +106,7 @@ def test_with_few_returning_users_there_is_no_tower(interactions, tmp_path):
     assert read_item_ids(out) == list(STORE.ids)
 
 
+@pytest.mark.slow
 def test_without_a_next_session_to_measure_on_no_tower_is_written(tmp_path):
     late = bought(
         *((user, item, day) for user in range(9) for item, day in ((0, 55), (1, 59))), items=ITEMS
@@ -143,6 +145,7 @@ def test_the_tower_prefers_items_of_the_group(result, interactions):
     assert own[np.diff(histories.starts) > 2].mean() > 0.9
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_towers_and_other_seeds_others(result, interactions, tmp_path):
     def leaves(tower: HistoryTower):
         return jax.tree.leaves(nnx.state(tower))

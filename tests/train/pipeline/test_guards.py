@@ -181,6 +181,7 @@ def test_a_bundle_without_its_reranker_ranks_as_recall_does(tiny_bundle, tmp_pat
     assert [hit.item_id for hit in ranked] == [hit.item_id for hit in before.search(request).hits]
 
 
+@pytest.mark.slow
 def test_a_cross_encoder_is_the_second_stage_of_items_alone_if_it_is_asked_for(
     dataset, flags, tmp_path
 ):

@@ -27,7 +27,7 @@ PREFIXES = ("--towers.query-prefix", "query: ", "--towers.item-prefix", "passage
 COLD = ("--towers.temperature", "0.01")
 CATALOGUE = TEXTS
 
-pytestmark = pytest.mark.usefixtures("shared_cache")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("shared_cache")]
 
 
 @pytest.fixture(scope="module")

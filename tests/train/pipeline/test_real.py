@@ -14,7 +14,7 @@ from train.cli.main import main
 from train.data.relevance import relevance_of
 from train.evaluation.report import judged_queries
 
-pytestmark = pytest.mark.real
+pytestmark = [pytest.mark.slow, pytest.mark.real]
 
 
 def test_home_depot_s_judgments_are_graded_pairs_of_its_items(real_data):

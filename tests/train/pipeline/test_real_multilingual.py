@@ -20,7 +20,7 @@ from train.pipeline.vocabulary import model_texts, prune
 ROOT = Path(__file__).parents[3]
 TUTORIAL = (ROOT / "docs" / "zh" / "tutorial.md").read_text("utf-8")
 
-pytestmark = [pytest.mark.real, pytest.mark.usefixtures("shared_cache")]
+pytestmark = [pytest.mark.slow, pytest.mark.real, pytest.mark.usefixtures("shared_cache")]
 
 
 def test_texts_and_pairs_are_those_of_the_model_s_own_tokenizer(multilingual_e5):

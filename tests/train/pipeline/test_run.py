@@ -108,6 +108,7 @@ def test_a_run_leaves_a_sound_bundle_and_its_figures(built, demo):
     assert not list((built / "bundle").rglob("step.json"))
 
 
+@pytest.mark.slow
 def test_a_user_tower_is_in_the_bundle_and_recommends(built, demo, flags, tmp_path):
     assert "user_tower" not in Manifest.read(built / "bundle").channels  # too few users
     out = tmp_path / "out"
@@ -284,6 +285,7 @@ def test_nothing_that_learns_sees_test_queries(demo, flags, tmp_path):
         assert not set(seen.queries) & tested
 
 
+@pytest.mark.slow
 def test_a_killed_run_resumes_and_ends_as_one_that_never_was(built, demo, flags, tmp_path):
     out = tmp_path / "out"
     command = [sys.executable, "-m", "train", *flags(demo, out)]
