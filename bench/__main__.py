@@ -28,7 +28,7 @@ from bench.index.filters.comparison import FILTERS
 from bench.models import encoding, reranking
 from bench.models.training.comparison import TRAINING
 from bench.report import results, tables
-from bert.compiled import enable_compilation_cache
+from bert.compilation_cache import enable_compilation_cache
 
 MEASUREMENTS: tuple[Measurement, ...] = (
     encoding.ENCODING,

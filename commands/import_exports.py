@@ -11,6 +11,7 @@ import tyro
 
 from base.errors import InputError
 from catalog.dataset.problems import quote
+from catalog.importing.cleaning.values import language
 from catalog.importing.cleaning.words import CURRENCIES
 from catalog.importing.importer import import_exports
 from catalog.importing.mapping import read_mapping
@@ -56,6 +57,19 @@ class ExportConfig:
             raise InputError(
                 f"--currency: {quote(self.currency)} is no code of ISO 4217; give one such as EUR"
             )
+        if self.language:
+            self.primary_language()  # refuses what is no language
+
+    def primary_language(self) -> str:
+        """Return the primary tag of the language, such as `en` for `en-US`; "": none.
+
+        Raises:
+            InputError: the option is no language.
+        """
+        try:
+            return language(self.language) if self.language else ""
+        except ValueError as error:
+            raise InputError(f"--language: {error}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +88,7 @@ def import_to(out: Path, config: ExportConfig) -> Report:
         mapping=None if config.mapping is None else read_mapping(config.mapping),
         encoding="" if config.encoding == "auto" else config.encoding,
         currency=config.currency.upper(),
-        language=config.language.lower(),
+        language=config.primary_language(),
         decimal=config.decimal,
         max_bad_share=config.max_bad_rows,
     )
@@ -95,21 +109,39 @@ def main(arguments: Sequence[str], program: str) -> int:
     return 0
 
 
-def train_from_export(arguments: Sequence[str], train: Callable[[Sequence[str]], int]) -> int:
-    """Import an export to OUT/dataset, train on the dataset, and return the exit code.
+def train_from_export(
+    arguments: Sequence[str],
+    check: Callable[[Sequence[str]], object],
+    train: Callable[[Sequence[str]], int],
+) -> int:
+    """Import exports to OUT/dataset, train on the dataset, and return the exit code.
 
     Args:
-        arguments: The arguments of `shortlist train`, with `--from EXPORT` instead of `--data`.
+        arguments: The arguments of `shortlist train`, with `--from EXPORT …` instead of `--data`,
+            and options of `shortlist import`.
+        check: Reads the arguments of `train`, and exits if they are wrong or ask for help.
         train: The command, which takes arguments with `--data`.
     """
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--from", dest="export")
+    parser.add_argument("--from", dest="exports", nargs="+", action="extend", default=[])
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--data")
+    options = [f"--{name.replace('_', '-')}" for name in ExportConfig.__annotations__]
+    for option in options[1:]:  # all but the exports
+        parser.add_argument(option)
     known, rest = parser.parse_known_args(arguments)
     if known.data is not None:
         sys.stderr.write("error: --from: not with --data; give one of them\n")
         return 2
     dataset = known.out / "dataset"
-    code = main([known.export, "--out", str(dataset)], "shortlist import")
-    return code or train([*rest, "--out", str(known.out), "--data", str(dataset)])
+    training = [*rest, "--out", str(known.out), "--data", str(dataset)]
+    check(training)
+    given = vars(known)
+    of_import = [
+        word
+        for option in options[1:]
+        if (value := given[option[2:].replace("-", "_")]) is not None
+        for word in (option, value)
+    ]
+    code = main([*known.exports, "--out", str(dataset), *of_import], "shortlist import")
+    return code or train(training)

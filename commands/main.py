@@ -37,11 +37,16 @@ def _train(arguments: Sequence[str], program: str) -> int:
 
     restart_with_huge_pages()  # first: a restart would repeat the next import, which is slow
     from train.cli.main import main as train
+    from train.cli.main import training_options
 
     if any(word.partition("=")[0] == "--from" for word in arguments):
         from commands.import_exports import train_from_export
 
-        return train_from_export(arguments, lambda rest: train(rest, program))
+        return train_from_export(
+            arguments,
+            lambda rest: training_options(rest, program),
+            lambda rest: train(rest, program),
+        )
     return train(arguments, program)
 
 

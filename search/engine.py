@@ -5,7 +5,6 @@ thread-safe. After `share`, the model work of concurrent calls runs in batches.
 """
 
 import logging
-import time
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -26,7 +25,7 @@ from search.config import EngineConfig
 from search.encoding import QueryEncoder, embed
 from search.errors import DeadlineExceededError, NotSupportedError
 from search.people.live import LivePeople
-from search.people.person import Person
+from search.people.person import time_of
 from search.people.weights import HISTORY
 from search.pipeline.scoring import CandidateScorer
 from search.pipeline.state import DEEPEST, Depths, SearchState
@@ -347,7 +346,7 @@ class Engine:
 
     def profile(self, request: ProfileRequest, people: LivePeople | None = None) -> PersonProfile:
         """Return what is believed of a person; see `search.profile`."""
-        now = self._now(request.person)
+        now = time_of(request.person)
         return profile(self.snapshot, request, people, now, self._timer(None))
 
     def questions(self, request: QuestionsRequest) -> Questions:
@@ -372,16 +371,11 @@ class Engine:
             budget=budget,
             timer=StageTimer(budget, self._estimates),
             people=people,
-            now=self._now(request.person),
+            now=time_of(request.person),
         )
         if request.rerank_depth and not self.has_reranker:
             state.degradations.append(Degradation.RERANK_UNAVAILABLE)
         return state
-
-    def _now(self, person: Person | None) -> int:
-        """Return the time of a request, in microseconds since 1970."""
-        chosen = None if person is None else person.now
-        return time.time_ns() // 1_000 if chosen is None else chosen
 
     def _budget(self, deadline: float | None, *, has_optional_work: bool = True) -> DeadlineBudget:
         reserved = self.config.answer_milliseconds / 1000

@@ -16,7 +16,7 @@ from opentelemetry.trace import TracerProvider
 
 from base.errors import InputError
 from behaviour.feedback import Feedback
-from bert.compiled import cached_programs, enable_compilation_cache
+from bert.compilation_cache import cached_programs, enable_compilation_cache
 from live import bundle_store
 from live.catalogue import LiveCatalogue, open_newest
 from live.indexing.active_index import OpenIndex

@@ -105,7 +105,7 @@ def multilingual_e5() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """One cache of compiled programs for all tests, also for those that run in parallel."""
-    from bert.compiled import enable_compilation_cache
+    from bert.compilation_cache import enable_compilation_cache
 
     directory = tmp_path_factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:  # each parallel process has a directory of its own

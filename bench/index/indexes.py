@@ -55,10 +55,17 @@ def _contestants(
     directory: Path, file: Path, items: int, tuning: np.ndarray, stored: Stored
 ) -> Contestants:
     common, ivf = (directory, file, K), f"IVF{partitions(items)}"
-    kinds = [f"{ivf},PQ192x4fs,Refine(SQfp16)", f"{ivf},SQ8", "HNSW32", "HNSW32,SQ8"]
+    kinds = [f"{ivf},PQ192x4fs,Refine(SQfp16)", f"{ivf},SQ8", "HNSW32"]
     others: Contestants = {}
-    if items <= _ALL_UP_TO:
-        kinds += [f"{ivf},PQ192x4fs,RFlat", "PQ192x4fs,RFlat", f"{ivf},RaBitQfs,Refine(SQfp16)"]
+    if items > _ALL_UP_TO:
+        kinds.append(f"IVF{4 * partitions(items)},PQ192x4fs,Refine(SQfp16)")
+    else:
+        kinds += [
+            f"{ivf},PQ192x4fs,RFlat",
+            "PQ192x4fs,RFlat",
+            f"{ivf},RaBitQfs,Refine(SQfp16)",
+            "HNSW32,SQ8",
+        ]
         others = {
             "hnswlib, M 16": (hnswlib_index, (*common, 16)),
             "hnswlib, M 32": (hnswlib_index, (*common, 32)),

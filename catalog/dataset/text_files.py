@@ -30,7 +30,9 @@ class RowBatch:
     """Rows of a text file, as strings or decoded JSON values."""
 
     names: Sequence[str]  # the header of a csv, or all keys of the batch's jsonl rows
-    columns: dict[str, list[Any]]  # column name -> one value per row; only columns that are read
+    # Column name -> one value per row; only columns that are read. If the header of a csv has a
+    # name several times, each value is a list of cells.
+    columns: dict[str, list[Any]]
     lines: list[int]  # for each row, the number of its first line, from 1
     broken: list[tuple[int, str]]  # for each invalid line, its number and its problem
 
@@ -163,6 +165,11 @@ def _csv_batch(
         chunk = [(line, row) for line, row in chunk if len(row) == width]
     cells = zip(*(row for _, row in chunk), strict=True) if chunk else ([] for _ in names)
     columns = {name: list(values) for name, values in zip(names, cells, strict=True)}
+    if len(columns) < width:
+        for name in columns:
+            places = [place for place, other in enumerate(names) if other == name]
+            if len(places) > 1:
+                columns[name] = [[row[place] for place in places] for _, row in chunk]
     return RowBatch(names, columns, [line for line, _ in chunk], sorted([*broken, *invalid]))
 
 
@@ -226,7 +233,7 @@ def first_line_not_utf8(path: Path) -> int:
 
 def open_bytes(path: Path) -> AbstractContextManager[IO[bytes]]:
     """Open a file, which is gzipped if its name ends in `.gz`."""
-    return cast(IO[bytes], gzip.open(path)) if path.suffix == ".gz" else path.open("rb")
+    return cast(IO[bytes], gzip.open(path)) if path.suffix.lower() == ".gz" else path.open("rb")
 
 
 @contextmanager

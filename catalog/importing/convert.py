@@ -2,7 +2,8 @@
 
 import datetime
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -77,9 +78,10 @@ class TableConverter:
         prices, others = NumberForms(), NumberForms()
         places: dict[int, str] = {}  # by the forms: the place of the first unclear number
         for row in table.rows(Files(files.sources, Report())) if numeric else ():
+            own_currency = self._currency(table, row)
             for rule in numeric:
                 forms = prices if rule.target in PRICES else others
-                add_number_forms(rule, row.get(rule.source), currency, forms)
+                add_number_forms(rule, row.get(rule.source), own_currency, forms)
                 if forms.unclear is not None and id(forms) not in places:
                     places[id(forms)] = f"{row.place}, column {files.column(rule.source)}"
         prices_tell = prices.comma or prices.point
@@ -119,6 +121,7 @@ class TableConverter:
     ) -> dict[str, Any]:
         """Return the values of a record by field; a cell that cannot be read is a problem."""
         values: dict[str, Any] = {}
+        reading = replace(reading, currency=self._currency(table, row))
         for rule in table.rules:
             cell = row.get(rule.source)
             if cell is None:
@@ -133,6 +136,15 @@ class TableConverter:
                     values[rule.target] = None  # the sale has a limit, which is not known
                 self._unread.update(fields_of(rule.target))
         return values
+
+    def _currency(self, table: TableRules, row: Row) -> str:
+        """Return the currency of a record's prices that name none; "": not known."""
+        default, found = self._choices.currency, dict[str, Any]()
+        for rule in table.rules:
+            if rule.target == "currency" and (cell := row.get(rule.source)) is not None:
+                with suppress(ValueError):  # `_values` reports the cell
+                    read(rule, cell, Reading(False, False, default), found)
+        return str(found.get("currency", default))
 
     def _problem(
         self, table: TableRules, row: Row, column: str, what: str, say: str, fix: str

@@ -6,6 +6,7 @@ from numbers import Number
 from typing import Any
 
 from catalog.dataset.decimal_commas import NumberForms
+from catalog.dataset.problems import quote
 from catalog.importing.cleaning import values
 from catalog.importing.cleaning.html_text import plain_text
 from catalog.importing.rules import (
@@ -16,6 +17,7 @@ from catalog.importing.rules import (
     LIST_PRICE,
     SALE_END,
     SALE_START,
+    Repeated,
     Rule,
 )
 from catalog.schema import DATE, EVENTS, FLAG, ITEMS, JUDGMENTS, NUMBER, TEXT, TIME, WHOLE
@@ -90,20 +92,27 @@ def read(rule: Rule, cell: Any, reading: Reading, row: dict[str, Any]) -> bool:
         if new and new not in row.get(name, ""):
             row[name] = f"{row[name]} {new}" if name in row else new
         found = bool(new)
-    elif not texts or name in row:
-        found = False
-    elif name in PRICES:
-        row[name], currency = values.price(texts[0], reading.price_comma, reading.currency)
+    else:
+        found = name not in row and bool(texts) and _set_value(rule, cell, texts[0], reading, row)
+    return found
+
+
+def _set_value(rule: Rule, cell: Any, text: str, reading: Reading, row: dict[str, Any]) -> bool:
+    """Set a field of one value from a text of a cell; return whether the text has a value."""
+    name = rule.target
+    if isinstance(cell, Repeated):
+        raise ValueError(f"occurs several times, with {quote(cell[0])} and {quote(cell[1])}")
+    if name in PRICES:
+        row[name], currency = values.price(text, reading.price_comma, reading.currency)
         if currency:
             row.setdefault("currency", currency)
-        found = True
-    else:
-        reader = _READERS.get(name) or _READERS[_TYPES[name]]
-        value = reader(texts[0], rule, reading)
-        found = value is not None and value != ""
-        if found:
-            row[name] = value
-    return found
+        return True
+    reader = _READERS.get(name) or _READERS[_TYPES[name]]
+    value = reader(text, rule, reading)
+    if value is None or value == "":
+        return False
+    row[name] = value
+    return True
 
 
 def _texts(rule: Rule, cell: Any) -> list[str]:

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from base.atomic_files import write_directory
 from base.errors import InputError
+from catalog.dataset.files import SUFFIXES
 from catalog.dataset.problems import listed
 from catalog.dataset.reading import read_dataset
 from catalog.importing.convert import Choices, TableConverter
@@ -27,6 +28,10 @@ from catalog.schema import ITEMS, SCHEMAS
 
 REPORT = "import-report.json"
 _INFO = "dataset.json"
+# Files of a dataset that an import does not read: they may lie in a directory of exports.
+_BESIDE = frozenset(
+    (_INFO, REPORT, "synonyms.txt", "rules.jsonl", *(f"users{end}" for end in SUFFIXES))
+)
 _TABLES = tuple(schema.name for schema in SCHEMAS)
 
 
@@ -75,7 +80,7 @@ def import_exports(
         else [known for known in FORMATS if format in ("auto", known.name)]
     )
     report = Report()
-    grouped = _recognise(_expand(exports), formats, encoding, report)
+    grouped = _recognise(_expand(exports, report), formats, encoding, report)
     now = now or datetime.datetime.now(datetime.UTC)
     tables = _convert(grouped, Choices(currency, language, decimal, now), report)
     subject = ", ".join(map(str, exports))
@@ -88,6 +93,7 @@ def import_exports(
     report.written = {name: len(table) for name, table in tables.items()}
     info = {k: v for known, _ in grouped.values() for k, v in known.info.items()}
     report.quality = item_quality(tables[ITEMS.name])
+    report.quality["warnings"][:0] = report.warnings
     write_directory(out, lambda fresh: _fill(fresh, out, tables, info, report))
     return report
 
@@ -97,14 +103,18 @@ def _check_directory(out: Path) -> None:
         raise InputError(f"{out}: exists, but not from an import; give a new directory with --out")
 
 
-def _expand(exports: Sequence[Path]) -> list[Path]:
+def _expand(exports: Sequence[Path], report: Report) -> list[Path]:
     """Return the files, and the files in the directories, by name."""
     paths: list[Path] = []
     for export in exports:
-        inside = (
-            sorted(path for path in export.iterdir() if path.is_file()) if export.is_dir() else []
-        )
-        paths += [p for p in inside if not p.name.startswith((".", "_"))] or [export]
+        if not export.is_dir():
+            paths.append(export)
+            continue
+        for path in sorted(path for path in export.iterdir() if path.is_file()):
+            if path.name in _BESIDE:
+                report.leave_out(path.name, "a file that no import reads; copy it to the dataset")
+            elif not path.name.startswith((".", "_")):
+                paths.append(path)
     return paths
 
 
@@ -130,6 +140,7 @@ def _recognise(
         # equal sets the first.
         _, known, role = max(fits, key=itemgetter(0))
         found.setdefault(known.name, (known, {}))[1].setdefault(role, []).append(source)
+        report.warnings += filter(None, [source.warning])
         report.sources.append(SourceReport(path.name, known.name, role, source.encoding))
     return {name: (known, Files(roles, report)) for name, (known, roles) in found.items()}
 

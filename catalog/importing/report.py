@@ -54,6 +54,7 @@ class Report:
         self.rows: Counter[str] = Counter()  # table -> records that were read
         self.written: dict[str, int] = {}  # table -> rows of the dataset
         self.left_out: dict[str, LeftOut] = {}  # by reason
+        self.warnings: list[str] = []  # what may be wrong with the files
         self.quality: dict[str, Any] = {}
         # item_id -> fields whose cells cannot be read, so that the dataset lacks their values; the
         # id "": rows whose id cannot be read

@@ -27,6 +27,10 @@ def column_key(name: str) -> str:
     return re.sub(r"[\s\-]+", "_", name.strip().lower()).removeprefix("g:")
 
 
+class Repeated(list[str]):
+    """The different cells of a column that occurs several times in a file."""
+
+
 @dataclass(frozen=True)
 class Row:
     """One record of an export."""

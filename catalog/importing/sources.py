@@ -1,5 +1,6 @@
 """Open the files of an export and read their records: csv, tsv, XML, JSON, JSON lines, parquet."""
 
+import codecs
 import csv
 import json
 import re
@@ -28,7 +29,7 @@ from catalog.dataset.text_files import (
     open_text,
 )
 from catalog.importing.report import Report
-from catalog.importing.rules import Row, column_key
+from catalog.importing.rules import Repeated, Row, column_key
 from catalog.importing.xml_rows import xml_rows
 from catalog.schema import ITEMS
 
@@ -46,6 +47,10 @@ _SAMPLE = 100  # records whose columns show the format of a file
 _BATCH = 1024  # records of a parquet file that are in memory as Python objects
 # Texts that databases and data frames write for a missing value.
 _BLANKS = frozenset(("", "NULL", "null", "NaN", "nan", "None", "N/A", "#N/A", "\\N"))
+# A byte that is not UTF-8, which the error handler `surrogateescape` marks.
+_NOT_UTF_8 = re.compile("[\udc80-\udcff]")
+_BETWEEN_CELLS = re.compile('[,;|<>"\t\r\n]')
+_SHOWN = 40  # characters of a cell before and after such a byte that a warning shows
 _CONTAINERS = {b"PK": "a zip archive or an Excel file", b"\x1f\x8b": "gzipped, but not named .gz"}
 
 # Reads the records, and calls its argument for each line that is no record.
@@ -59,6 +64,7 @@ class Source:
     path: Path
     encoding: str  # of the file, in words
     records: Records
+    warning: str = ""  # what may be wrong with the encoding
     names: dict[str, str] = field(default_factory=dict)  # key -> name in the file, of columns seen
 
     def rows(self, report: Report, table: str = "items") -> Iterator[Row]:
@@ -84,10 +90,7 @@ class Source:
                         cells[key] = value
                 yield Row(row.place, cells)
         except _UNREADABLE as error:
-            why = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise InputError(
-                f"{self.path.name}: cannot be read ({why}); export the file again"
-            ) from error
+            raise _unreadable(self.path, error, "; export the file again") from error
 
     def columns(self) -> frozenset[str]:
         """Return the keys of the columns of the first records."""
@@ -141,7 +144,7 @@ def open_source(path: Path, names: Iterable[str], encoding: str) -> Source:
                     f"{path.name}: {kind}; give a csv, tsv, XML, JSON or parquet file, and name a "
                     "gzipped file .gz"
                 )
-        codec = encoding or _encoding(path, head)
+        codec, warning = (_named(encoding), "") if encoding else _encoding(path, head)
         first = head.decode(codec, "replace").lstrip("\ufeff \t\r\n")[:1]
         records: Records
         if first == "<":
@@ -155,37 +158,69 @@ def open_source(path: Path, names: Iterable[str], encoding: str) -> Source:
                 dialect = replace(dialect, quoted=False)
             records = partial(_csv, path, codec, dialect)
     except _UNREADABLE as error:
-        why = error.strerror if isinstance(error, OSError) and error.strerror else error
-        raise InputError(f"{path.name}: cannot be read ({why})") from error
-    return Source(path, "utf-8" if codec == UTF_8 else codec, records)
+        raise _unreadable(path, error, "") from error
+    return Source(path, "utf-8" if codec == UTF_8 else codec, records, warning)
 
 
-def _encoding(path: Path, head: bytes) -> str:
-    """Return UTF-8, UTF-16 if a byte order mark says so, the encoding of XML, or Windows-1252.
+def _unreadable(path: Path, error: Exception, fix: str) -> InputError:
+    why = error.strerror if isinstance(error, OSError) and error.strerror else error
+    if isinstance(error, UnicodeError):
+        fix += f"{' or' if fix else ';'} name its encoding with --encoding"
+    return InputError(f"{path.name}: cannot be read ({why}){fix}")
 
-    A file with more characters of UTF-8 than bytes that are not UTF-8 is damaged.
+
+def _named(encoding: str) -> str:
+    """Return a codec that the user names; UTF-8 with or without a byte order mark."""
+    return UTF_8 if codecs.lookup(encoding).name == "utf-8" else encoding
+
+
+def _encoding(path: Path, head: bytes) -> tuple[str, str]:
+    """Return the encoding of a file, and a warning if it is a guess.
+
+    The encoding is UTF-8, UTF-16 if a byte order mark says so, the encoding of XML, or Windows-1252
+    as a guess. A file with more characters of UTF-8 than bytes that are not UTF-8 is damaged.
     """
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return "utf-16"
+        return "utf-16", ""
     declared = re.match(rb"""<\?xml[^>]{0,100}encoding=["']([\w.-]{1,40})["']""", head)
     if declared and declared[1].lower() not in (b"utf-8", b"utf8"):
-        return declared[1].decode("ascii")
+        return declared[1].decode("ascii"), ""
+    if b"\0" in head:
+        raise InputError(
+            f"{path.name}: is no UTF-8 text, because it has NUL characters; name its encoding with "
+            "--encoding, such as utf-16-le"
+        )
     good = bad = 0
+    example = ""
     with open_text(path, UTF_8) as file:
         file.reconfigure(errors="surrogateescape")  # type: ignore[attr-defined]
         while text := file.read(_CHUNK):
             if not text.isascii():
-                escaped = len(re.findall("[\udc80-\udcff]", text))
+                escaped = len(_NOT_UTF_8.findall(text))
                 bad += escaped
+                if escaped and not example:
+                    example = _around_first_byte(text)
                 good += len(re.findall("[^\x00-\x7f]", text)) - escaped
     if not bad:
-        return UTF_8
+        return UTF_8, ""
     if good > bad:
         raise InputError(
             f"{path.name}, line {first_line_not_utf8(path)}: not UTF-8 text, but other lines are; "
             "export the file again, or name its encoding with --encoding"
         )
-    return "cp1252"
+    read = example.encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+    return "cp1252", (
+        f"{path.name}: is not UTF-8, and was read as Windows-1252, such as {quote(read)}; if this "
+        "is wrong, name its encoding with --encoding"
+    )
+
+
+def _around_first_byte(text: str) -> str:
+    """Return the cell with the first byte that is not UTF-8, at most some characters of it."""
+    found = _NOT_UTF_8.search(text)
+    at = found.start() if found else 0
+    before = _BETWEEN_CELLS.split(text[max(at - _SHOWN, 0) : at])[-1]
+    return (before + _BETWEEN_CELLS.split(text[at : at + _SHOWN])[0]).strip()
 
 
 def _quotes_fit(path: Path, dialect: Dialect, encoding: str) -> bool:
@@ -202,20 +237,26 @@ def _csv(
     path: Path, encoding: str, dialect: Dialect, broken: Callable[..., object]
 ) -> Iterator[Row]:
     for batch in csv_batches(path, dialect, encoding, skips=True):
-        names = [name for name in batch.names if name.strip()]
-        for name in names:
-            if names.count(name) > 1:
-                raise InputError(f"{path.name}, column {name}: occurs several times; keep one")
+        names = [name for name in dict.fromkeys(batch.names) if name.strip()]
         for line, say in batch.broken:
             broken(f"{path.name}, line {line}", say)
         values = zip(*(batch.columns[name] for name in names), strict=True)
         for line, cells in zip(batch.lines, values, strict=False):
-            yield Row(f"{path.name}, line {line}", dict(zip(names, cells, strict=True)))
+            joined = dict(zip(names, map(_joined, cells), strict=True))
+            yield Row(f"{path.name}, line {line}", joined)
+
+
+def _joined(cell: Any) -> Any:
+    """Return the cells of a column that occurs several times as one cell."""
+    if not isinstance(cell, list):
+        return cell
+    different = Repeated(dict.fromkeys(value for value in cell if not _is_blank(value)))
+    return different if len(different) > 1 else "".join(different)
 
 
 def _json(path: Path, encoding: str, broken: Callable[..., object]) -> Iterator[Row]:
     """Read a list of objects, an object with one such list, or one object per line."""
-    if path.name.removesuffix(".gz").endswith(".json") or _begins_with(path, encoding, "["):
+    if path.name.lower().removesuffix(".gz").endswith(".json") or _begins_with(path, encoding, "["):
         records = _whole_json(path, encoding)
         if records is not None:
             for number, record in enumerate(records, start=1):

@@ -3,6 +3,7 @@
 The checks name the fields of the contract (`context.proto`, `recommend_service.proto`).
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
@@ -74,6 +75,12 @@ class Recommending:
             check_id(item_id, f"item_ids[{index}]")
         check_range(self.bought_within_days, "bought_within_days", 0, MAX_DAYS)
         check_range(self.seen_within_days, "seen_within_days", 0, MAX_DAYS)
+
+
+def time_of(person: Person | None) -> int:
+    """Return the time of a person's request, in microseconds since 1970."""
+    chosen = None if person is None else person.now
+    return time.time_ns() // 1_000 if chosen is None else chosen
 
 
 def check_person(person: Person | None) -> None:

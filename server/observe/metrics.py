@@ -18,7 +18,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from behaviour.feedback import Feedback, FeedbackReport
-from bert.compiled import cached_programs
+from bert.compilation_cache import cached_programs
 from live.catalogue import LiveCatalogue, LiveReport
 from search.engine import Engine
 from search.result import Answer, SearchResult, StageReport

@@ -11,7 +11,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from bert.compiled import cached_programs
+from bert.compilation_cache import cached_programs
 from live.catalogue import LiveCatalogue, LiveReport
 from search.bundle import Manifest
 from server.bundle_loader import BundleLoader, BundleRecord, LoadFailure, LoadInProgress

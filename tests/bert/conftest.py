@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from bert.compiled import enable_compilation_cache
+from bert.compilation_cache import enable_compilation_cache
 from bert.config import BertConfig
 from bert.model import Bert
 from bert.params import DEFAULT_PRETRAINED, load_bert, resolve_pretrained

@@ -2,7 +2,7 @@ import jax.numpy as jnp
 import pytest
 
 from base.errors import InputError
-from bert.compiled import enable_compilation_cache
+from bert.compilation_cache import enable_compilation_cache
 from bert.numerics import Numerics, choose_numerics, product_rates
 
 pytestmark = pytest.mark.usefixtures("without_cache")

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from base.errors import InputError
 from catalog.dataset.reading import read_dataset
-from commands.import_exports import train_from_export
+from commands.import_exports import ExportConfig, train_from_export
 from commands.main import COMMANDS, main
+from train.cli.main import training_options
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -188,14 +190,54 @@ def test_train_from_an_export_imports_it_first(
         trained.append(list(arguments))
         return 7
 
+    def from_export(*arguments: str) -> int:
+        return train_from_export(arguments, lambda rest: training_options(rest, "train"), train)
+
     export, out = str(tmp_path / "feed.tsv"), str(tmp_path / "out")
-    assert (
-        train_from_export(["towers", f"--from={export}", "--out", out, "--seed", "3"], train) == 7
-    )
+    assert from_export("towers", f"--from={export}", "--out", out, "--seed", "3") == 7
     dataset = str(tmp_path / "out" / "dataset")
     assert trained == [["towers", "--seed", "3", "--out", out, "--data", dataset]]
     assert read_dataset(Path(dataset)).items["title"].to_pylist() == ["USB C charger"]
-    assert train_from_export(["--from", "missing", "--out", out], train) == 2
-    assert train_from_export(["--from", export, "--data", "x"], train) == 2
+    assert from_export("--from", "missing", "--out", out) == 2
+    assert from_export("--from", export, "--data", "x") == 2
     assert len(trained) == 1
     assert "not with --data" in capsys.readouterr().err
+
+
+def test_train_takes_several_exports_and_options_of_the_import(tmp_path: Path) -> None:
+    (tmp_path / "a.tsv").write_text(FEED)
+    (tmp_path / "b.tsv").write_text(FEED.replace("\n1\t", "\n2\t").replace("5 EUR", "1,250"))
+    (tmp_path / "c.tsv").write_text(FEED.replace("\n1\t", "\n3\t"))
+    exports = [str(tmp_path / name) for name in ("a.tsv", "b.tsv", "c.tsv")]
+    out = str(tmp_path / "out")
+    trained: list[Sequence[str]] = []
+    arguments = ["--from", *exports[:2], "--decimal", "comma", "--from", exports[2], "--out", out]
+    code = train_from_export(arguments, trained.append, len)
+    dataset = str(tmp_path / "out" / "dataset")
+    assert trained == [["--out", out, "--data", dataset]]
+    assert code == len(trained[0])
+    items = read_dataset(Path(dataset)).items
+    assert dict(zip(*items.select(["item_id", "price"]).to_pydict().values(), strict=True)) == {
+        "1": 5.0,
+        "2": 1.25,
+        "3": 5.0,
+    }
+
+
+@pytest.mark.parametrize("wrong", [["--steps", "3"], ["--help"], ["--seed", "many"]])
+def test_a_wrong_option_is_found_before_the_import(tmp_path: Path, wrong: list[str]) -> None:
+    (tmp_path / "feed.tsv").write_text(FEED)
+    arguments = ["--from", str(tmp_path / "feed.tsv"), "--out", str(tmp_path / "out"), *wrong]
+    with pytest.raises(SystemExit):
+        train_from_export(arguments, lambda rest: training_options(rest, "train"), len)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("given", "tag"), [("en-us", "en"), ("English", "en"), ("", "")])
+def test_a_language_may_have_a_region_or_be_a_name(given: str, tag: str) -> None:
+    assert ExportConfig((Path("feed.tsv"),), language=given).primary_language() == tag
+
+
+def test_what_is_no_language_is_refused() -> None:
+    with pytest.raises(InputError, match="--language: 'klingonese' is not a language such as en"):
+        ExportConfig((Path("feed.tsv"),), language="klingonese")

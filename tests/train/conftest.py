@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bert.compiled import enable_compilation_cache
+from bert.compilation_cache import enable_compilation_cache
 from demo import DemoConfig, write_demo_store
 from tests.tiny import write_pretrained
 

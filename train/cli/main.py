@@ -47,9 +47,7 @@ def main(arguments: Sequence[str], program: str = "python -m train") -> int:
     logging.getLogger("bm25s").setLevel(logging.WARNING)
     for package in ("train", "bert", "search"):
         logging.getLogger(package).setLevel(logging.INFO)
-    command, rest = "all", list(arguments)
-    if rest and not rest[0].startswith("-"):
-        command, rest = rest[0], rest[1:]
+    command, rest = _command(arguments)
     try:
         return _dispatch(command, rest, program)
     except InputError as error:
@@ -58,6 +56,31 @@ def main(arguments: Sequence[str], program: str = "python -m train") -> int:
     except OSError as error:  # such as a directory that cannot be written, or a full disk
         print(f"error: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
         return 2
+
+
+def training_options(arguments: Sequence[str], program: str) -> TrainConfig | None:
+    """Return the options of a command that trains; None if there is no such command.
+
+    Raises:
+        SystemExit: an option is wrong, or `--help` is given.
+    """
+    command, rest = _command(arguments)
+    if command not in _ABOUT:
+        return None
+    return _training_options(command, rest, f"{program} {command}")
+
+
+def _command(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """Return the command, which is `all` if none is given, and its options."""
+    if arguments and not arguments[0].startswith("-"):
+        return arguments[0], list(arguments[1:])
+    return "all", list(arguments)
+
+
+def _training_options(command: str, rest: list[str], program: str) -> TrainConfig:
+    others = ", ".join(name for name in COMMANDS if name != command)
+    about = f"{_ABOUT[command]} Other commands, each with its own --help: {others}."
+    return tyro.cli(TrainConfig, args=rest, prog=program, default=_default(rest), description=about)
 
 
 def _dispatch(command: str, rest: list[str], program: str) -> int:
@@ -74,11 +97,7 @@ def _dispatch(command: str, rest: list[str], program: str) -> int:
     elif command == "import-events":
         import_(tyro.cli(ImportEventsConfig, args=rest, prog=program))
     else:
-        others = ", ".join(name for name in COMMANDS if name != command)
-        about = f"{_ABOUT[command]} Other commands, each with its own --help: {others}."
-        config = tyro.cli(
-            TrainConfig, args=rest, prog=program, default=_default(rest), description=about
-        )
+        config = _training_options(command, rest, program)
         if command == "all":
             train_all(config)
         else:

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from base.errors import InputError
-from bert.compiled import enable_compilation_cache
+from bert.compilation_cache import enable_compilation_cache
 from bert.model import first_layers
 from catalog.catalogue import Catalogue
 from catalog.store import ItemStore

@@ -95,13 +95,20 @@ def _data(dataset: Dataset, directory: Path) -> str:
 
 
 def _imported(directory: Path) -> Iterator[str]:
-    """Yield what an import left out, and its problems."""
+    """Yield what an import left out, and its problems; nothing if the file is another program's."""
     path = directory / IMPORT_REPORT
-    if path.is_file():
+    if not path.is_file():
+        return
+    try:
         report = json.loads(path.read_text("utf-8"))
-        for entry in report["left_out"]:
-            yield f"import left out: {entry['reason']} ({entry['rows']:,} rows)"
-        yield from (f"import: {problem}" for problem in report["problems"])
+        left_out = [
+            f"import left out: {entry['reason']} ({entry['rows']:,} rows)"
+            for entry in report["left_out"]
+        ]
+        problems = [f"import: {problem}" for problem in report["problems"]]
+    except (ValueError, LookupError, TypeError):
+        return
+    yield from left_out + problems
 
 
 def _curves(reports: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:

@@ -58,7 +58,7 @@ def _contestants(
     directory: Path, file: Path, items: int, share: float, queries: np.ndarray
 ) -> Contestants:
     common, ivf = (directory, file, K), f"IVF{partitions(items)}"
-    kinds = (f"{ivf},PQ192x4fs,Refine(SQfp16)", f"{ivf},SQ8", "HNSW32,SQ8")
+    kinds = (f"{ivf},PQ192x4fs,Refine(SQfp16)", f"{ivf},SQ8", "HNSW32")
     contestants: Contestants = {
         OURS: (peers.ours, (*common, queries)),
         **{f"faiss {kind}": (peers.faiss_index, (*common, kind)) for kind in kinds},

@@ -37,6 +37,7 @@ _EXCEL_TEXT = re.compile(r'="(.*)"|\'(.+)', re.DOTALL)  # the forms of numbers t
 _EXCEL_SHORT = re.compile(r"\d[.,]\d+[eE]\+\d+")
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0")
 _DATE = re.compile(r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?!\d)")
+_COMPACT_DATE = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)")
 _WRITTEN_DATE = re.compile(r"([A-Za-z]{3})[a-z]*\.? (\d\d?), (\d{4})")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _LEVELS = (">", "›", "»", "/", "|")  # signs between the levels of a category, the likeliest first
@@ -191,9 +192,9 @@ def availability(text: str) -> bool:
 
 
 def date(text: str) -> datetime.date:
-    """Return a date: `2024-01-31`, with or without a time, or `January 31, 2024`."""
+    """Return a date: `2024-01-31`, with or without a time, `20240131`, or `January 31, 2024`."""
     cleaned = plain_text(text)
-    if match := _DATE.match(cleaned):
+    if match := _DATE.match(cleaned) or _COMPACT_DATE.fullmatch(cleaned):
         year, month, day = map(int, match.groups())
     elif (match := _WRITTEN_DATE.match(cleaned)) and match[1].lower() in _MONTHS:
         year, month, day = int(match[3]), _MONTHS.index(match[1].lower()) + 1, int(match[2])
@@ -206,10 +207,14 @@ def date(text: str) -> datetime.date:
 
 
 def time(text: str) -> datetime.datetime:
-    """Return a time: ISO 8601 (UTC if it has no zone), or seconds or milliseconds since 1970."""
+    """Return a time: ISO 8601 (UTC if it has no zone), or seconds or milliseconds since 1970.
+
+    `20240131` is a date.
+    """
     cleaned = plain_text(text)
+    is_number = cleaned.isascii() and cleaned.replace(".", "", 1).isdigit()
     try:
-        if cleaned.isascii() and cleaned.replace(".", "", 1).isdigit():
+        if is_number and not _COMPACT_DATE.fullmatch(cleaned):
             seconds = float(cleaned)
             # 100 billion seconds after 1970 is the year 5138.
             seconds = seconds / 1000 if seconds > 1e11 else seconds
@@ -223,7 +228,9 @@ def time(text: str) -> datetime.datetime:
 
 def end_of(text: str) -> datetime.datetime:
     """Return the time at which a period ends; a date without a time is the end of its day."""
-    whole_day = datetime.timedelta(days=_DATE.fullmatch(text.strip()) is not None)
+    cleaned = text.strip()
+    has_no_time = _DATE.fullmatch(cleaned) or _COMPACT_DATE.fullmatch(cleaned)
+    whole_day = datetime.timedelta(days=has_no_time is not None)
     return time(text) + whole_day
 
 

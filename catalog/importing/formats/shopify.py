@@ -24,9 +24,9 @@ _OPTIONS = range(1, 4)
 _PICTURES = ("image_src", "product_image_url")
 _VARIANT_PICTURES = ("variant_image", "variant_image_url")
 _GOOGLE = "google_shopping_/_"  # begins columns for Google's feed
-# A row with one of these cells is a variant. Other rows after the first have only an image.
+# A row with one of these cells is a variant. Other rows have only an image, or the title.
 _VARIANT = ("variant_price", "price", "variant_sku", "sku", "option1_value")
-# Cells of the variant. All other cells are the product's, which only the first row has.
+# Cells of the variant. All other cells are the product's, which only the row with the title has.
 _OF_VARIANT = (
     *("variant_", "option", "sku", "barcode", "price", "compare_at_price", "inventory_"),
     _GOOGLE + "mpn",
@@ -53,7 +53,7 @@ def _rows(files: Files) -> Iterator[Row]:
 
 def _product(handle: str, rows: list[Row], files: Files) -> Iterator[Row]:
     """Yield one row for each variant of a product."""
-    first = rows[0]
+    first = next((row for row in rows if row.text("title")), rows[0])
     published = first.text("published") or first.text("published_on_online_store")
     status = first.text("status").lower()
     if status not in ("", "active") or published.lower() == "false":

@@ -6,6 +6,8 @@ import pytest
 
 from base.errors import InputError
 from catalog.dataset.reading import read_dataset
+from catalog.importing.importer import import_exports
+from catalog.importing.mapping import read_mapping
 from tests.catalog.importing.imports import items, run, table, write
 
 FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
@@ -26,6 +28,17 @@ FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
             "a.csv: no file of OpenSearch UBI events (JSON lines), which has the columns "
             "action_name, event_attributes or query_id, user_query (columns: foo, bar)",
         ),
+        (
+            {"a.tsv": FEED.encode("utf-16-le")},
+            {},
+            "a.tsv: is no UTF-8 text, because it has NUL characters; name its encoding with "
+            "--encoding, such as utf-16-le",
+        ),
+        (
+            {"a.tsv": FEED.replace("Lamp", "ソファー").encode("shift-jis")},
+            {},
+            "a.tsv: cannot be read ('charmap' codec can't decode byte 0x81 in position ",
+        ),
         ({"a.csv": ""}, {}, "a.csv: of no known format (columns: none)"),
         ({"a.xlsx": b"PK\x03\x04"}, {}, "a.xlsx: a zip archive or an Excel file; give a csv"),
         ({"a.csv": FEED}, {"encoding": "klingon"}, "a.csv: cannot be read (unknown encoding"),
@@ -41,7 +54,6 @@ FEED = "id\ttitle\tprice\tavailability\n1\tLamp\t5 EUR\tin stock\n"
         ),
         ({"a.json": '[{"id": 1},'}, {}, "a.json, line 1: not JSON (Expecting value)"),
         ({"a.json": "[" * 100_000}, {}, "a.json: nested too deeply"),
-        ({"a.csv": "id,title,price,price\n"}, {}, "a.csv, column price: occurs several times"),
         ({"a.tsv": FEED[:30]}, {}, ""),
         (
             {"a.tsv": "id\ttitle\tprice\tlink\n1\tLamp\t1,234\tx\n2\tLamp\t2\tx\n"},
@@ -61,6 +73,8 @@ def test_a_refusal_names_the_file_and_what_to_do(tmp_path, monkeypatch, files, o
     message = str(caught.value).replace(f"{tmp_path}/", "")
     assert message.startswith(problem)
     assert not (tmp_path / "dataset").exists()
+    if "codec" in problem:
+        assert message.endswith("name its encoding with --encoding")
 
 
 BAD = (
@@ -111,6 +125,57 @@ def test_quotes_inside_of_texts_lose_no_other_line(tmp_path):
         "feed.csv, line 3: a quote is misplaced (',' expected after '\"'); correct the line "
         "(4 rows in all, also line 4, line 5, line 6)"
     ]
+
+
+def test_a_guessed_encoding_is_a_warning(tmp_path):
+    feed = {"feed.tsv": FEED.replace("Lamp", "Красный стул").encode("cp1251")}
+    guessed = "feed.tsv: is not UTF-8, and was read as Windows-1252, such as 'Êðàñíûé ñòóë'; "
+    assert run(tmp_path, feed).quality["warnings"][0].startswith(guessed)
+    assert not any("1252" in each for each in run(tmp_path, {"feed.tsv": FEED}).quality["warnings"])
+    assert items(tmp_path, feed, encoding="cp1251")[0]["title"] == "Красный стул"
+    named = items(tmp_path, {"feed.tsv": b"\xef\xbb\xbf" + FEED.encode()}, encoding="UTF-8")
+    assert named[0]["title"] == "Lamp"
+
+
+def test_a_repeated_column_gives_a_list_all_its_values_and_other_fields_one(tmp_path):
+    header = "id,title,price,availability,additional_image_link,additional_image_link,price\n"
+    rows = "1,Lamp,5 EUR,in stock,a.jpg,b.jpg,5 EUR\n2,Sofa,5 EUR,in stock,,c.jpg,6 EUR\n"
+    report = run(tmp_path, {"feed.csv": header + rows})
+    lamp, sofa = table(tmp_path)
+    assert (lamp["price"], lamp["image_url"]) == (5.0, "a.jpg")
+    assert dict(lamp["attributes"])["more images"] == "b.jpg"
+    assert sofa["image_url"] == "c.jpg"
+    assert "price" not in sofa
+    problem = "feed.csv, line 3, column price: occurs several times, with '5 EUR' and '6 EUR'; "
+    assert [each.startswith(problem) for each in report.problems] == [True]
+
+
+def test_files_beside_the_tables_of_a_directory_are_named_and_not_read(tmp_path):
+    beside = {"dataset.json": "{}", "synonyms.txt": "a, b", "users.csv": "user_id\nu\n"}
+    (tmp_path / "own").mkdir()
+    write(tmp_path / "own", {"items.csv": "item_id,title\n1,Lamp\n", **beside})
+    report = import_exports([tmp_path / "own"], tmp_path / "dataset")
+    (entry,) = report.left_out.values()
+    assert (entry.rows, entry.example) == (3, "dataset.json")
+
+
+def test_a_currency_of_its_own_column_decides_what_a_sign_means(tmp_path):
+    mapping = tmp_path / "map.toml"
+    mapping.write_text(
+        '[items]\nitem_id = "id"\ntitle = "t"\nprice = "p"\ncurrency = "c"\n', "utf-8"
+    )
+    files = {"a.csv": "id;t;p;c\n1;Sofa;1,299;JPY\n2;Lamp;800;JPY\n"}
+    found = items(tmp_path, files, mapping=read_mapping(mapping))
+    assert [(each["price"], each["currency"]) for each in found] == [
+        (1299.0, "JPY"),
+        (800.0, "JPY"),
+    ]
+
+
+def test_the_name_of_a_file_may_be_in_capitals(tmp_path):
+    assert items(
+        tmp_path, {"FEED.JSON": '{"products": [{"id": "1", "title": "Lamp", "price": "5"}]}'}
+    )
 
 
 def test_too_many_problems_stop_the_import(tmp_path):
@@ -167,7 +232,7 @@ def test_the_quality_report_says_what_looks_wrong(tmp_path):
         f"{n}\tKÃ¤se & Co\t&ltp&gt KÃ¤se\tAll\t400638133393{n}\tin stock\n" for n in range(3)
     )
     header = "id\ttitle\tdescription\tproduct type\tgtin\tavailability\n"
-    run(tmp_path, {"feed.tsv": header + rows})
+    run(tmp_path, {"feed.csv": header + rows})
     written = json.loads((tmp_path / "dataset" / "import-report.json").read_text("utf-8"))
     assert written["quality"]["warnings"] == [
         "brand: only 0% of the items have a value",

@@ -30,3 +30,15 @@ def test_the_newer_names_of_columns(tmp_path):
     ]
     assert (found[0]["price"], found[0]["sale_price"], found[0]["identifiers"]) == (25, 20, ["H-1"])
     assert found[1]["description"] == "Warm"
+
+
+def test_the_row_with_the_title_may_follow_a_variant(tmp_path):
+    export = (
+        "Handle,Title,Vendor,Option1 Name,Option1 Value,Variant Price\n"
+        "mug,,,,Blue,12\nmug,Mug,Kiln,Colour,Red,12\n"
+    )
+    found = items(tmp_path, {"products.csv": export})
+    assert [(i["item_id"], i["title"], i["brand"]) for i in found] == [
+        ("mug/Blue", "Mug", "Kiln"),
+        ("mug/Red", "Mug", "Kiln"),
+    ]

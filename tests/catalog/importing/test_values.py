@@ -184,3 +184,13 @@ def test_languages():
     ]
     with pytest.raises(ValueError, match="is not a language"):
         values.language("??")
+
+
+def test_eight_digits_are_a_date_and_other_numbers_are_seconds():
+    day = datetime.datetime(2020, 2, 1, tzinfo=datetime.UTC)
+    assert values.time("20200201") == day
+    assert values.date("20200201") == day.date()
+    assert values.end_of("20200201") == day + datetime.timedelta(days=1)
+    assert values.time("1580515200") == day
+    with pytest.raises(ValueError, match="'20209901' is not a time"):
+        values.time("20209901")
