@@ -313,6 +313,8 @@ def test_the_dashboard_shows_metrics_that_the_server_exports(exported: set[str])
         "shortlist_changed_rows",
         "shortlist_compactions_total",
         "shortlist_index_recall",
+        "shortlist_events_total",
+        "shortlist_event_log_bytes",
     }
 
 
