@@ -5,6 +5,6 @@ With the same seed, `write_demo_store` writes the same store. The docstrings of 
 `departments` contain the words.
 """
 
-from demo.write import DemoConfig, write_demo_store
+from demo.write import DemoConfig, DemoStore, write_demo_store
 
-__all__ = ["DemoConfig", "write_demo_store"]
+__all__ = ["DemoConfig", "DemoStore", "write_demo_store"]

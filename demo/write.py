@@ -50,13 +50,51 @@ class DemoConfig:
 DEFAULT = DemoConfig()
 
 
+@dataclass(frozen=True)
+class DemoStore:
+    """The parts of a demo store, with the hidden tastes of users and intents of queries."""
+
+    products: Sequence[Product]
+    queries: Sequence[Query]
+    judgments: Sequence[Judged]
+    users: Sequence[User]
+    events: Sequence[Event]
+
+    @classmethod
+    def make(cls, seed: int, config: DemoConfig = DEFAULT) -> "DemoStore":
+        """Make a demo store.
+
+        The same seed and config always give the same store. Each part has its own random stream, so
+        a change to one part leaves independent parts unchanged.
+
+        Raises:
+            InputError: the seed is negative.
+        """
+        if seed < 0:
+            raise InputError(f"demo store: the seed is {seed}; give 0 or more")
+        streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
+        products = make_products(streams[0], config.products)
+        queries = make_queries(streams[1], products, config.queries)
+        judgments = make_judgments(streams[2], products, queries, config.judged_positives)
+        users = make_users(streams[3], config.behaviour, config.users)
+        events = make_events(
+            streams[4],
+            config.behaviour,
+            products=products,
+            queries=queries,
+            users=users,
+            sessions=config.sessions,
+            days=config.days,
+        )
+        return cls(products, queries, judgments, users, events)
+
+
 def write_demo_store(directory: Path, *, seed: int, config: DemoConfig = DEFAULT) -> None:
     """Write a demo store to `directory`, and create the directory if necessary.
 
     The files are items, judgments, events and users (`.parquet`), `dataset.json` and `truth.json`.
     `truth.json` has the parameters of the generator and is only for checks. The same seed and
-    config always give identical files. Each part has its own random stream, so a change to one part
-    leaves independent parts unchanged.
+    config always give identical files.
 
     Args:
         directory: Output directory; existing files with these names are replaced.
@@ -66,29 +104,15 @@ def write_demo_store(directory: Path, *, seed: int, config: DemoConfig = DEFAULT
     Raises:
         InputError: the seed is negative.
     """
-    if seed < 0:
-        raise InputError(f"demo store: the seed is {seed}; give 0 or more")
-    streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
-    products = make_products(streams[0], config.products)
-    queries = make_queries(streams[1], products, config.queries)
-    judgments = make_judgments(streams[2], products, queries, config.judged_positives)
-    users = make_users(streams[3], config.behaviour, config.users)
-    events = make_events(
-        streams[4],
-        config.behaviour,
-        products=products,
-        queries=queries,
-        users=users,
-        sessions=config.sessions,
-        days=config.days,
-    )
+    store = DemoStore.make(seed, config)
     directory.mkdir(parents=True, exist_ok=True)
-    _write_table(directory, ITEMS, _item_rows(products))
-    _write_table(directory, JUDGMENTS, _judgment_rows(judgments))
-    _write_table(directory, EVENTS, _event_rows(events))
-    pq.write_table(pa.Table.from_pylist(_user_rows(users)), directory / "users.parquet")
+    _write_table(directory, ITEMS, _item_rows(store.products))
+    _write_table(directory, JUDGMENTS, _judgment_rows(store.judgments))
+    _write_table(directory, EVENTS, _event_rows(store.events))
+    pq.write_table(pa.Table.from_pylist(_user_rows(store.users)), directory / "users.parquet")
     _write_json(directory / "dataset.json", {"name": "demo", "grade_min": 0, "relevant_from": 2})
-    _write_json(directory / "truth.json", _truth(seed, config, queries, users))
+    truth = _truth(seed, config, store.queries, store.users)
+    _write_json(directory / "truth.json", truth)
 
 
 def _write_table(directory: Path, schema: Schema, rows: Sequence[Mapping[str, object]]) -> None:

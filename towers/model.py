@@ -145,6 +145,25 @@ class Towers(nnx.Module):
             self.encode_item(packed[1], dtype=dtype, dropout_key=keys[1]),
         )
 
+    def encode_item_pairs(
+        self,
+        packed: Packed,
+        *,
+        dtype: DTypeLike = jnp.float32,
+        dropout_key: Array | None = None,
+    ) -> tuple[Encoded, Encoded]:
+        """Encode the first items and the next items of a training batch by the item tower.
+
+        Args:
+            packed: All first items, then all next items.
+            dtype: Input type of matrix products.
+            dropout_key: Random key of dropout; None turns dropout off.
+        """
+        bert = self.bert if self.item_bert is None else self.item_bert
+        both = [self.item_projection] * 2
+        first, following = encode(bert, both, packed, dtype, dropout_key, self.config.pooling)
+        return first, following
+
 
 def encode(
     bert: Bert,

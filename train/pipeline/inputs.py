@@ -20,10 +20,13 @@ from search.curation.rules_file import RULES_FILE
 from search.curation.table import Curations
 from search.understanding.synonyms import SYNONYMS_FILE, read_text
 from towers.model import TowersConfig
+from towers.tokens import tokenise
 from train.data.log_replay import LogReplay
 from train.data.relevance import Relevance, relevance_of
 from train.data.vectors import item_texts
 from train.loop.initial_weights import CrossEncoder, InitialWeights
+from train.people.dataset import people_of
+from train.people.next_items import NextItems
 from train.pipeline.options import DEMO, TrainConfig
 from train.pipeline.steps import report_of
 from train.pipeline.vocabulary import model_texts, prune
@@ -63,6 +66,38 @@ class TrainingInputs:
         for warning in dataset.warnings:
             logger.warning("warning: %s", warning)
         return dataset
+
+    @cached_property
+    def other_dataset(self) -> Dataset | None:
+        """The validated dataset of `--with-data`; None without that option."""
+        if self.config.with_data is None:
+            return None
+        dataset = read_dataset(self.config.with_data)
+        for warning in dataset.warnings:
+            logger.warning("warning: %s", warning)
+        return dataset
+
+    @cached_property
+    def next_items(self) -> NextItems | None:
+        """The pairs of items of `--with-data`; None without that option.
+
+        Raises:
+            InputError: the dataset has no such pairs.
+        """
+        dataset = self.other_dataset
+        if dataset is None:
+            return None
+        texts, people = item_texts(ItemStore(dataset.items)), people_of(dataset)
+        try:
+            if people is None:
+                raise InputError("no event has a user or a session")
+            tokens, _ = tokenise(self.tokenizer, self.towers_config, "item", texts)
+            return NextItems.of(people, texts, tokens)
+        except InputError as error:
+            raise InputError(
+                f"--with-data {self.config.with_data}: {error}; the item tower learns from "
+                "purchases, carts and clicks of users or sessions"
+            ) from error
 
     @cached_property
     def log_replay(self) -> LogReplay | None:

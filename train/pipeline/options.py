@@ -31,6 +31,8 @@ class TrainConfig:
     """Train towers and reranker, and build and evaluate a bundle."""
 
     data: str = DEMO  # dataset directory, or `demo` for the generated store
+    # dataset directory whose events also train the item tower; the bundle serves only `data`
+    with_data: Path | None = None
     out: Path = Path("out")  # output directory of the steps and of the bundle
     preset: PresetName = "auto"  # set of default values; auto: `demo` for demo data, else `full`
     demo_seed: int = 0  # seed of the generated store

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
+from base.errors import InputError
 from bert.compilation_cache import enable_compilation_cache
 from catalog.store import ItemStore
 from lexical.analysers import ANALYSERS
@@ -95,6 +96,8 @@ class TrainingRun(RerankingSteps):
             "layers": config.layers,
             "version": [version("shortlist"), bundle.PARTS_VERSION],
         }
+        if self.other_dataset is not None and self.next_items is not None:
+            shared["with"] = self.other_dataset.fingerprint
         self.initial_weights.check(self.towers_config, config.reranker)
         towers = self._step(
             "towers",
@@ -158,6 +161,11 @@ class TrainingRun(RerankingSteps):
         relevance = relevance_of(dataset, store, events.get("weight", 0.0))
         train = relevance and relevance.only("train")
         if relevance is None or train is None or not train.relevant.any():
+            if self.next_items is not None:
+                raise InputError(
+                    f"--data {self.config.data} has no training query with a relevant item, so "
+                    "--with-data has no use; give a dataset with judgments as --data"
+                )
             logger.info("no training query has a relevant item: towers keep their weights")
             save_towers(towers, directory)
             return {"pairs": 0}
@@ -176,6 +184,7 @@ class TrainingRun(RerankingSteps):
             self.config.pairs,
             self._setup("towers", self.config.towers_fit, unfinished),
             rule,
+            self.next_items,
         )
         save_towers(towers, directory)
         return {**report, "events": events}

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
@@ -27,6 +28,7 @@ from train.evaluation.guard import Rule, decide
 from train.evaluation.metrics import bootstrap, ndcg
 from train.loop.fit import Loss, TrainingSetup, fit
 from train.loop.parameters import Params, encoder_parameters, split
+from train.people.next_items import ItemPairBatch, NextItems, interleaved
 
 IN_BATCH_LOSS: InBatchLoss = symmetric_in_batch_softmax  # the loss that the towers train with
 MIN_TEMPERATURE = 0.01  # lower limit, as in CLIP; lower temperatures only overfit
@@ -47,6 +49,13 @@ class PairsConfig:
     # weight of events beside judgments; None chooses it on `dev`, and 0 leaves out events
     event_weight: float | None = None
     trial_pairs: int = 1000  # about the number of judged pairs in a training that compares weights
+    # number of training steps on the events of --with-data for each step on the pairs of --data
+    next_item_steps: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Check that the share of steps is in range."""
+        if not 0 < self.next_item_steps <= 10:
+            raise InputError(f"pairs: next_item_steps {self.next_item_steps} is not in (0, 10]")
 
 
 class PairBatch(NamedTuple):
@@ -173,6 +182,7 @@ def train_towers(
     config: PairsConfig,
     setup: TrainingSetup,
     rule: Rule = "always",
+    next_items: NextItems | None = None,
 ) -> tuple[Towers, dict[str, Any]]:
     """Train towers on `train` queries, and return them if `rule` allows it.
 
@@ -188,11 +198,12 @@ def train_towers(
         setup: Settings, devices and directories of the training loop. Its seed also draws the
             items of the `dev` metric.
         rule: When to return the trained towers.
+        next_items: Pairs of items of another dataset, for the item tower; None without any.
 
     Returns:
         The towers, and a report: pairs, steps, the best `dev` metric, and the decision by `rule`.
     """
-    trained = fit_towers(towers, tokenizer, numerics, relevance, texts, config, setup)
+    trained = fit_towers(towers, tokenizer, numerics, relevance, texts, config, setup, next_items)
     difference = bootstrap(trained.dev - trained.initial_dev)
     decision = decide("towers", "the initial towers stay", rule, difference)
     report = {**trained.report, "guard": decision.to_json()}
@@ -216,6 +227,7 @@ def fit_towers(
     texts: Sequence[str],
     config: PairsConfig,
     setup: TrainingSetup,
+    next_items: NextItems | None = None,
 ) -> TrainedTowers:
     """Train towers on `train` queries, and return those with the best metric on `dev`.
 
@@ -231,6 +243,9 @@ def fit_towers(
     queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
     batches = grouped_plan(queries, config.batch, config.group, epochs=epochs, seed=seed)
     plan = [chosen[batch] for batch in batches]
+    load = pairs.loader(plan, shared=towers.config.shared, devices=setup.devices)
+    if next_items is not None:
+        plan, load = _with_next_items(plan, load, len(pairs), next_items, config, setup)
     dev = relevance.only("dev")
     dev_queries, _ = tokenise(tokenizer, towers.config, "query", dev.queries)
     build, initial = split(towers)
@@ -239,7 +254,7 @@ def fit_towers(
         initial,
         pairs_loss(build, numerics.input_dtype),
         plan,
-        pairs.loader(plan, shared=towers.config.shared, devices=setup.devices),
+        load,
         setup,
         encoder=encoder_parameters(towers),
         evaluate=(lambda params: float(values(params).mean()))
@@ -247,27 +262,68 @@ def fit_towers(
         else None,
     )
     report |= {"pairs": len(chosen), "truncated": pairs.truncated}
+    if next_items is not None:
+        report |= {"item_pairs": len(next_items)}
     return TrainedTowers(build(best), values(best), values(initial), report)
 
 
-def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
-    """Make the training loss: `IN_BATCH_LOSS` over the cosines of a batch of pairs."""
+def _with_next_items(
+    plan: list[Int64[np.ndarray, "batch"]],
+    load: Callable[[Int64[np.ndarray, "batch"]], PairBatch],
+    pairs: int,
+    next_items: NextItems,
+    config: PairsConfig,
+    setup: TrainingSetup,
+) -> tuple[
+    list[Int64[np.ndarray, "batch"]],
+    Callable[[Int64[np.ndarray, "batch"]], PairBatch | ItemPairBatch],
+]:
+    """Add batches of item pairs to a plan, numbered after all query-item pairs.
 
-    def loss(params: Params, batch: PairBatch, key: Array | None) -> tuple[Array, dict[str, Array]]:
+    A batch has pairs of one dataset. So no item is a negative for a pair of the other dataset.
+    """
+    steps = max(1, round(config.next_item_steps * len(plan)))
+    others = next_items.plan(config.batch, steps, setup.seed)
+    load_others = next_items.loader(others, devices=setup.devices)
+
+    def load_either(batch: Int64[np.ndarray, "batch"]) -> PairBatch | ItemPairBatch:
+        return load_others(batch - pairs) if batch[0] >= pairs else load(batch)
+
+    return interleaved(plan, [other + pairs for other in others]), load_either
+
+
+def pairs_loss(build: Callable[[Params], Towers], dtype: DTypeLike) -> Loss:
+    """Make the training loss: `IN_BATCH_LOSS` over the cosines of a batch of pairs.
+
+    Pairs of items subtract the logarithm of each item's share from the logits, because popular
+    items are negatives more often (Yi et al., 2019). Only query-item pairs learn the temperature.
+    """
+
+    def loss(
+        params: Params, batch: PairBatch | ItemPairBatch, key: Array | None
+    ) -> tuple[Array, dict[str, Array]]:
         towers = build(params)
-        (queries, of_queries), (items, of_items) = towers.encode_pairs(
-            batch.packed, dtype=dtype, dropout_key=key
-        )
         log_temperature = jnp.maximum(towers.log_temperature[...], jnp.log(MIN_TEMPERATURE))
+        if isinstance(batch, ItemPairBatch):
+            (left, of_left), (items, of_items) = towers.encode_item_pairs(
+                batch.packed, dtype=dtype, dropout_key=key
+            )
+            log_temperature = jax.lax.stop_gradient(log_temperature)
+            correction = jnp.asarray(batch.log_shares) * jnp.exp(log_temperature)
+        else:
+            (left, of_left), (items, of_items) = towers.encode_pairs(
+                batch.packed, dtype=dtype, dropout_key=key
+            )
+            correction = jnp.float32(0)
         value = IN_BATCH_LOSS(
-            jnp.matmul(queries, items.T, precision=precision(queries.dtype)),
+            jnp.matmul(left, items.T, precision=precision(left.dtype)) - correction,
             log_temperature,
             where=jnp.asarray(batch.where),
             weights=jnp.asarray(batch.weights),
         )
         return value, {
             "temperature": jnp.exp(log_temperature),
-            "query_norm": of_queries["norm"],
+            "query_norm": of_left["norm"],
             "item_norm": of_items["norm"],
         }
 
