@@ -75,7 +75,7 @@ class DemoStore:
         streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
         products = make_products(streams[0], config.products)
         queries = make_queries(streams[1], products, config.queries)
-        judgments = make_judgments(streams[2], products, queries, config.judged_positives)
+        judgments = [*make_judgments(streams[2], products, queries, config.judged_positives)]
         users = make_users(streams[3], config.behaviour, config.users)
         events = make_events(
             streams[4],
