@@ -57,7 +57,9 @@ def _contestants(
     common, ivf = (directory, file, K), f"IVF{partitions(items)}"
     kinds = [f"{ivf},PQ192x4fs,Refine(SQfp16)", f"{ivf},SQ8", "HNSW32"]
     others: Contestants = {}
-    if items <= _ALL_UP_TO:
+    if items > _ALL_UP_TO:
+        kinds.append(f"IVF{4 * partitions(items)},PQ192x4fs,Refine(SQfp16)")
+    else:
         kinds += [
             f"{ivf},PQ192x4fs,RFlat",
             "PQ192x4fs,RFlat",
