@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _SHAPE = (512, 384, 1536)  # rows, inputs and outputs of the timed product, as in MiniLM's MLP
 _REPEATS = 32  # timed runs of each type, in turn; only the fastest run of each counts
+Dtype: TypeAlias = Literal["float32", "bfloat16"]
 # bfloat16 loses precision, so it must be clearly faster. The margin also protects the choice from
 # noise in the measurement.
 _LEAST_SPEEDUP = 1.25
@@ -39,8 +40,17 @@ _BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})
 class Numerics:
     """The input type of matrix products, and why it was chosen."""
 
-    dtype: Literal["float32", "bfloat16"]  # input type; products accumulate in float32
+    dtype: Dtype  # input type; products accumulate in float32
     why: str  # reason for the choice, for logs and reports
+
+    def __post_init__(self) -> None:
+        """Check the input type.
+
+        Raises:
+            InputError: there is no such input type.
+        """
+        if self.dtype not in get_args(Dtype):
+            raise InputError(f"numerics: dtype {self.dtype!r} is neither float32 nor bfloat16")
 
     def write(self, path: Path) -> None:
         """Write the choice to a file, atomically."""
@@ -54,12 +64,9 @@ class Numerics:
             InputError: the file is damaged.
         """
         try:
-            numerics = cls(**json.loads(path.read_text(encoding="utf-8")))
-            if numerics.dtype not in ("float32", "bfloat16"):
-                raise ValueError(f"dtype is {numerics.dtype!r}")
-        except (OSError, ValueError, TypeError) as error:
+            return cls(**json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, InputError) as error:
             raise InputError(f"{path} cannot be read ({error}); delete it") from error
-        return numerics
 
     @property
     def input_dtype(self) -> np.dtype[Any]:
@@ -161,7 +168,7 @@ def _measured(cache: str | None, rates: Callable[[], Mapping[str, float]]) -> Nu
 
 
 def _measure(rates: Mapping[str, float]) -> Numerics:
-    dtype: Literal["float32", "bfloat16"] = (
+    dtype: Dtype = (
         "bfloat16" if rates["bfloat16"] >= _LEAST_SPEEDUP * rates["float32"] else "float32"
     )
     measured = " and ".join(f"{name} at {rate / 1e9:.0f}" for name, rate in rates.items())

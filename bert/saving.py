@@ -68,7 +68,7 @@ def load_model(
         values = read_config(directory)
         bert = BertConfig.from_hf(values.pop("bert"))
         model_config = config(**values)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
         raise InputError(f"{directory / CONFIG_FILE} describes no {what}: {error}") from error
     loaded: Model = nnx.eval_shape(lambda: model(model_config, bert, rngs=nnx.Rngs(0)))
     load_weights(loaded, directory)

@@ -32,6 +32,12 @@ def _import(arguments: Sequence[str], program: str) -> int:
     return import_exports(arguments, program)
 
 
+def _validate(arguments: Sequence[str], program: str) -> int:
+    from train.cli.validate import main as validate
+
+    return validate(arguments, program)
+
+
 def _train(arguments: Sequence[str], program: str) -> int:
     from train.loop.huge_pages import restart_with_huge_pages
 
@@ -64,9 +70,7 @@ def _sync(arguments: Sequence[str], program: str) -> int:
 
 COMMANDS = {
     "import": Command("turn a shop's export into a dataset", _import, (), "shortlist import"),
-    "validate": Command(
-        "report every problem of a dataset", _train, ("validate",), "shortlist", "train"
-    ),
+    "validate": Command("report every problem of a dataset", _validate, (), "shortlist validate"),
     "train": Command(
         "train on a dataset, or --from an export", _train, (), "shortlist train", "train"
     ),

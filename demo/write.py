@@ -75,7 +75,7 @@ class DemoStore:
         streams = [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(5)]
         products = make_products(streams[0], config.products)
         queries = make_queries(streams[1], products, config.queries)
-        judged = make_judgments(streams[2], products, queries, config.judged_positives)
+        judgments = [*make_judgments(streams[2], products, queries, config.judged_positives)]
         users = make_users(streams[3], config.behaviour, config.users)
         events = make_events(
             streams[4],
@@ -86,7 +86,7 @@ class DemoStore:
             sessions=config.sessions,
             days=config.days,
         )
-        return cls(products, queries, tuple(judged), users, events)
+        return cls(products, queries, judgments, users, events)
 
 
 def write_demo_store(directory: Path, *, seed: int, config: DemoConfig = DEFAULT) -> None:

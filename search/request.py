@@ -277,7 +277,10 @@ class SuggestRequest:
         """Refuse values out of their limits."""
         validation.check_prefix(self.prefix, MAX_PREFIX_CHARACTERS)
         check_count(len(self.language), "language", None, MAX_LANGUAGE_CHARACTERS, "characters")
-        validation.check_kinds(self.kinds)
+        for index, kind in enumerate(self.kinds):
+            if kind not in tuple(Kind):
+                names = ", ".join(known.name for known in Kind)
+                raise RequestError(f"kinds[{index}]", f"names no kind of suggestion; give {names}")
         check_range(self.page_size, "page_size", 1, MAX_SUGGESTIONS)
 
 

@@ -14,7 +14,6 @@ from catalog.facets import Facet
 from catalog.fields import MAX_CATEGORY_LEVEL
 from catalog.item_text import normalise_query
 from catalog.items import ID, REQUIRED, Item, check_id, check_item
-from lexical.suggestions import Kind
 from search.rules import (
     CAPPED_COLUMNS,
     CHARGED,
@@ -62,14 +61,6 @@ def check_prefix(text: str, most: int) -> None:
     check_count(
         max(len(text), len(normalise_query(text[: most + 1]))), "prefix", 1, most, "characters"
     )
-
-
-def check_kinds(kinds: Sequence[int]) -> None:
-    """Refuse kinds of suggestions that do not exist."""
-    for index, kind in enumerate(kinds):
-        if kind not in tuple(Kind):
-            names = ", ".join(known.name for known in Kind)
-            raise RequestError(f"kinds[{index}]", f"names no kind of suggestion; give {names}")
 
 
 def check_vector(values: Float32[np.ndarray, " dim"], path: str) -> None:

@@ -45,7 +45,7 @@ hypothesis.settings.load_profile("shortlist")
 
 
 # Directories whose files take longest.
-_LONGEST = ("train/pipeline", "docs", "live", "server")
+_LONGEST = ("train/pipeline", "train", "docs", "clients", "commands", "server", "live", "search")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -26,9 +26,9 @@ from train.cli.commands import (
     ExportEventsConfig,
     ImportEventsConfig,
     RecommendCommand,
-    ValidateConfig,
 )
 from train.cli.main import COMMANDS
+from train.cli.validate import ValidateConfig
 from train.evaluation.policy.evaluate import PolicyConfig
 from train.pipeline.options import FULL, TrainConfig
 

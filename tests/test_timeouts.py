@@ -19,7 +19,7 @@ def test_next():
 
 def test_a_stuck_test_fails_within_its_timeout_and_the_others_run(tmp_path):
     (tmp_path / "test_stuck.py").write_text(STUCK)
-    flags = ["-c", str(ROOT / "pyproject.toml"), "-n", "1", "--timeout=5", "-p", "no:cacheprovider"]
+    flags = ["-c", str(ROOT / "pyproject.toml"), "-n", "1", "--timeout=1", "-p", "no:cacheprovider"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *flags, str(tmp_path)],
         cwd=ROOT,

@@ -6,7 +6,7 @@ the index. The towers share one encoder by default; each has its own projection.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -47,6 +47,18 @@ class TowersConfig:
     query_prefix: str | None = None
     item_prefix: str | None = None
 
+    def __post_init__(self) -> None:
+        """Check the pooling and the prefixes.
+
+        Raises:
+            InputError: a value is of no known kind; the message names the option.
+        """
+        if self.pooling not in (None, *get_args(Pooling)):
+            raise InputError(f"towers: pooling {self.pooling!r} is neither mean nor cls")
+        for name in ("query_prefix", "item_prefix"):
+            if not isinstance(getattr(self, name), str | None):
+                raise InputError(f"towers: {name} {getattr(self, name)!r} is not a text")
+
     def prefix(self, tower: Literal["query", "item"]) -> str:
         """Return the text before each text of a tower."""
         return (self.query_prefix if tower == "query" else self.item_prefix) or ""
@@ -71,11 +83,9 @@ class TowersConfig:
                 )
         if not self.temperature > 0:
             raise InputError(f"towers: temperature {self.temperature} is not above 0")
-        if self.pooling not in (None, "mean", "cls"):
-            raise InputError(f"towers: pooling {self.pooling!r} is neither mean nor cls")
-        for prefix in (self.query_prefix, self.item_prefix):
-            if prefix is not None and not (isinstance(prefix, str) and len(prefix) <= most):
-                raise InputError(f"towers: a prefix is no text of at most {most} characters")
+        for name in ("query_prefix", "item_prefix"):
+            if len(getattr(self, name) or "") > most:
+                raise InputError(f"towers: {name} has more than {most} characters")
 
 
 class Towers(nnx.Module):

@@ -72,6 +72,13 @@ def test_requested_numerics_are_used():
         assert (chosen.dtype, chosen.why) == (dtype, "requested")
 
 
+def test_an_unknown_input_type_is_refused():
+    numerics = Numerics("float32", "tests")
+    object.__setattr__(numerics, "dtype", "float8")  # past the checks of types of the tests
+    with pytest.raises(InputError, match="'float8' is neither float32 nor bfloat16"):
+        numerics.__post_init__()
+
+
 def test_a_written_choice_is_read_back(tmp_path):
     file = tmp_path / "numerics.json"
     Numerics("bfloat16", "tests").write(file)

@@ -1,6 +1,7 @@
 """The console command `shortlist`: its help, its exit codes, and what it imports."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -138,6 +139,24 @@ def test_a_command_without_its_packages_names_the_extra(
         f"error: shortlist {words} needs packages that are not installed ({absent}, …): "
         f"pip install 'shortlist[{extra}]'\n"
     )
+
+
+def test_validate_needs_no_extra(tmp_path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = [each for several in project["optional-dependencies"].values() for each in several]
+    names = {re.split(r"[\[>=; ]", each)[0].replace("-", "_") for each in extras} - {"shortlist"}
+    (tmp_path / "items.csv").write_text("item_id,title\na,Lamp\n")
+    (tmp_path / "rules.jsonl").write_text("{}\n")
+    program = (
+        f"import sys; sys.modules.update(dict.fromkeys({sorted(names)}));"
+        "from commands.main import main; sys.exit(main(['validate', '--data', '.']))"
+    )
+    done = run([sys.executable, "-P", "-c", program], tmp_path)
+    assert (done.returncode, done.stderr[:21]) == (2, "error: rules.jsonl, l"), done.stderr
+    (tmp_path / "rules.jsonl").unlink()
+    done = run([sys.executable, "-P", "-c", program], tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith("1 items; no errors\n")
 
 
 def test_files_of_the_user_s_folder_take_nothing_over(tmp_path: Path, script: list[str]) -> None:

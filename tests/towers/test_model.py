@@ -232,6 +232,14 @@ def test_a_pooling_or_prefix_that_cannot_work_is_refused(towers, tmp_path, name,
         load_towers(tmp_path)
 
 
+@pytest.mark.parametrize(("name", "value"), [("pooling", "max"), ("query_prefix", 3)])
+def test_an_invalid_pooling_or_prefix_is_refused_without_an_encoder(name, value):
+    config = TowersConfig()
+    object.__setattr__(config, name, value)  # past the checks of types, which only tests have
+    with pytest.raises(InputError, match=f"towers: {name} {value!r} is "):
+        config.__post_init__()
+
+
 def test_towers_of_earlier_bundles_pool_by_the_mean_without_prefixes(towers, tmp_path):
     save_towers(towers, tmp_path)
     path = tmp_path / "config.json"

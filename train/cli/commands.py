@@ -10,7 +10,6 @@ from rich.console import Console
 from catalog.dataset.reading import read_dataset
 from search.bundle import Manifest
 from search.config import EngineConfig
-from search.curation.table import Curations
 from search.engine import Engine
 from search.request import SearchRequest
 from train.data.event_files import export_events, import_events
@@ -56,13 +55,6 @@ class EvaluateConfig:
     json: Path | None = None  # write the report to this JSON file
     runs: Path | None = None  # write TREC runs to this directory
     engine: EngineConfig = field(default_factory=EngineConfig)  # request defaults, numerics
-
-
-@dataclass(frozen=True)
-class ValidateConfig:
-    """Read a dataset, report every problem, and count its rows."""
-
-    data: str  # dataset directory
 
 
 @dataclass(frozen=True)
@@ -185,23 +177,6 @@ def recommend(config: RecommendCommand) -> None:
     print_reports(reports)
     if config.json is not None:
         write_reports(reports, config, config.json)
-
-
-def validate(config: ValidateConfig) -> None:
-    """Read a dataset, report every problem, and count its rows."""
-    dataset = read_dataset(Path(config.data))
-    Curations.read(Path(config.data))
-    console = Console()
-    for warning in dataset.warnings:
-        console.print(f"warning: {warning}", highlight=False, markup=False)
-    tables = {
-        "items": dataset.items,
-        "judgments": dataset.judgments,
-        "events": dataset.events,
-        "users": dataset.users,
-    }
-    sizes = [f"{table.num_rows:,} {name}" for name, table in tables.items() if table is not None]
-    console.print(f"{dataset.info.name}: {', '.join(sizes)}; no errors", highlight=False)
 
 
 def policy(config: PolicyConfig) -> None:

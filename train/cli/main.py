@@ -13,15 +13,14 @@ from train.cli.commands import (
     ExportEventsConfig,
     ImportEventsConfig,
     RecommendCommand,
-    ValidateConfig,
     evaluate_bundle,
     export,
     import_,
     policy,
     recommend,
     train_all,
-    validate,
 )
+from train.cli.validate import main as validate
 from train.evaluation.policy.evaluate import PolicyConfig
 from train.pipeline.options import DEMO, TrainConfig, preset
 from train.pipeline.run import STEPS, TrainingRun
@@ -89,8 +88,8 @@ def _dispatch(command: str, rest: list[str], program: str) -> int:
         print(f"error: no command {command!r}: one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     if command == "validate":
-        validate(tyro.cli(ValidateConfig, args=rest, prog=program))
-    elif command == "evaluate":
+        return validate(rest, program)
+    if command == "evaluate":
         _evaluate(rest, program)
     elif command == "export-events":
         export(tyro.cli(ExportEventsConfig, args=rest, prog=program))

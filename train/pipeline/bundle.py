@@ -30,6 +30,7 @@ from train.pipeline.calibration import CALIBRATION, CalibrationConfig, calibrate
 from train.pipeline.steps import TrainingStep
 from train.pipeline.weights import (
     CHANNEL_WEIGHTS,
+    CHOICE,
     MAX_QUERIES,
     RECALL_WEIGHTS,
     choose_weights,
@@ -69,7 +70,7 @@ def assemble(
     has_tower = _has_model(steps["people"])
     channels = tuple(c.name for c in CHANNELS if has_tower or c.name != USER_TOWER)
     made_of: dict[str, Any] = {name: step.digest for name, step in steps.items()}
-    made_of |= {"answers": golden.ANSWERS, "channels": list(channels)}
+    made_of |= {"answers": golden.ANSWERS, "channels": list(channels), "choice": CHOICE}
     made_of["relevance"] = [CALIBRATION, asdict(calibration)]
     made_of["weights"] = [list(CHANNEL_WEIGHTS), list(RECALL_WEIGHTS), MIN_QUERIES, MAX_QUERIES]
     made_of["guard"] = rule

@@ -109,15 +109,38 @@ class ListLoader:
         )
 
 
+@dataclass(frozen=True)
+class PairInputs:
+    """What the reranker reads of each candidate and its query: their texts, and features."""
+
+    relevance: Relevance  # the candidate lists were made from it
+    queries: Sequence[Query]  # the queries of `relevance`, with the vectors of the towers
+    source: FeatureSource  # the same features as in serving
+    tokenizer: Tokenizer  # of the reranker's encoder
+
+    def features(self, lists: CandidateLists) -> Float32[np.ndarray, "candidates inputs"]:
+        """Compute the features of each candidate."""
+        return list_features(lists, self.queries, self.source)
+
+    def tokenise(self, lists: CandidateLists, config: RerankerConfig) -> tuple[Tokenised, int]:
+        """Tokenise each candidate with its query; also return the number of pairs that were cut."""
+        queries = np.repeat(lists.query, np.diff(lists.start))
+        items, roles = self.source.catalogue, self.source.catalogue.roles
+        texts = {row: item_text(items.item(row), roles) for row in np.unique(lists.row).tolist()}
+        return tokenise_pairs(
+            self.tokenizer,
+            config,
+            [self.relevance.queries[query] for query in queries],
+            [texts[row] for row in lists.row.tolist()],
+        )
+
+
 def train_reranker(
     reranker: Reranker,
-    tokenizer: Tokenizer,
+    pairs: PairInputs,
     numerics: Numerics,
-    relevance: Relevance,
     training: CandidateLists,
     dev: CandidateLists,
-    queries: Sequence[Query],
-    source: FeatureSource,
     config: ListsConfig,
     setup: TrainingSetup,
     *,
@@ -128,13 +151,10 @@ def train_reranker(
 
     Args:
         reranker: The initial reranker.
-        tokenizer: The tokenizer of the reranker's encoder.
+        pairs: What the reranker reads of the candidates.
         numerics: Input type of matrix products.
-        relevance: The relevance that the lists were made from.
-        training: Lists to train on.
+        training: Lists to train on; at least one.
         dev: Lists on which the best step is chosen.
-        queries: The queries of `relevance`, with the vectors of the towers.
-        source: The source of the features, as in serving.
         config: Settings of batches and of the `dev` metric.
         setup: Settings, devices and directories of the training loop.
         earlier: The reranker that training continues with, as it was. None for a new reranker.
@@ -144,22 +164,16 @@ def train_reranker(
         The trained reranker, the statistics of its features, and a report. If there is an earlier
         reranker, the report has the decision by `rule`.
     """
-    if not len(training):
-        raise InputError(
-            "no query of split train has a relevant item and another item: nothing to rank"
-        )
-    features = list_features(training, queries, source)
+    features = pairs.features(training)
     statistics = FeatureStatistics.of(features)
     log_untrained(statistics)
     reranker = with_features(reranker, statistics.names)  # an older reranker may lack features
-    tokenised, cut = _tokenise(training, relevance, source, tokenizer, reranker.config)
-    dev_tokenised, _ = _tokenise(dev, relevance, source, tokenizer, reranker.config)
-    epochs, seed = setup.config.epochs, setup.seed
-    plan = shuffled_plan(len(training), config.batch, epochs=epochs, seed=seed)
+    tokenised, cut = pairs.tokenise(training, reranker.config)
+    plan = shuffled_plan(len(training), config.batch, epochs=setup.config.epochs, seed=setup.seed)
     inputs = statistics.standardise(features)
-    scorer = PairScorer(reranker, statistics, tokenizer, numerics)
+    scorer = PairScorer(reranker, statistics, pairs.tokenizer, numerics)
     build, initial = split(reranker)
-    values = dev_values(dev, dev_tokenised, relevance, queries, source)
+    values = dev_values(dev, pairs, reranker.config)
 
     def metric(params: Params) -> float:
         scorer.update(build(params))
@@ -178,9 +192,8 @@ def train_reranker(
     trained = build(best)
     if earlier is not None:
         scorer.update(trained)
-        difference = values(scorer) - values(earlier)
-        decision = decide("reranker", "the earlier one stays", rule, bootstrap(difference))
-        report["guard"] = decision.to_json()
+        difference = bootstrap(values(scorer) - values(earlier))
+        report["guard"] = decide("reranker", "the earlier one stays", rule, difference).to_json()
     return trained, statistics, report
 
 
@@ -213,11 +226,7 @@ def lists_loss(build: Callable[[Params], Reranker], dtype: DTypeLike, pairwise: 
 
 
 def dev_values(
-    lists: CandidateLists,
-    tokenised: Tokenised,
-    relevance: Relevance,
-    queries: Sequence[Query],
-    source: FeatureSource,
+    lists: CandidateLists, pairs: PairInputs, config: RerankerConfig
 ) -> Callable[[PairScorer], Float64[np.ndarray, "lists"]]:
     """Make the `dev` metric of a scorer: nDCG@10 of the reranked candidates of each query.
 
@@ -225,10 +234,11 @@ def dev_values(
     """
     if not len(lists):
         return lambda _: np.zeros(0)
-    features = list_features(lists, queries, source)
+    features, (tokenised, _) = pairs.features(lists), pairs.tokenise(lists, config)
     depth = int(np.diff(lists.start).max())
     gains = lists.gain.reshape(len(lists), depth)
-    judged = [relevance.gain[relevance.pairs_of(int(query))] for query in lists.query]
+    relevance = pairs.relevance
+    judged = [relevance.gain[relevance.pairs_of(query)] for query in lists.query.tolist()]
     ideal = np.zeros((len(judged), max(map(len, judged))), np.float32)
     for row, of_query in enumerate(judged):
         ideal[row, : len(of_query)] = of_query
@@ -239,25 +249,6 @@ def dev_values(
         return ndcg(np.take_along_axis(gains, order, axis=1), ideal, DEV_RANKS)
 
     return values
-
-
-def _tokenise(
-    lists: CandidateLists,
-    relevance: Relevance,
-    source: FeatureSource,
-    tokenizer: Tokenizer,
-    config: RerankerConfig,
-) -> tuple[Tokenised, int]:
-    """Tokenise each candidate with its query; also return the number of pairs that were cut."""
-    queries = np.repeat(lists.query, np.diff(lists.start))
-    items, roles = source.catalogue, source.catalogue.roles
-    texts = {row: item_text(items.item(row), roles) for row in np.unique(lists.row).tolist()}
-    return tokenise_pairs(
-        tokenizer,
-        config,
-        [relevance.queries[query] for query in queries],
-        [texts[row] for row in lists.row.tolist()],
-    )
 
 
 def _candidates(

@@ -70,8 +70,8 @@ class PairBatch(NamedTuple):
     weights: Float32[np.ndarray, "batch"]
 
 
-# Makes the inputs of a training step from the numbers of its pairs.
-LoadBatch: TypeAlias = Callable[[Int64[np.ndarray, "batch"]], PairBatch | ItemPairBatch]
+# Makes the inputs of a training step from a batch of the plan.
+_Loader: TypeAlias = Callable[[Int64[np.ndarray, "batch"]], PairBatch | ItemPairBatch]
 
 
 @dataclass(frozen=True)
@@ -247,7 +247,7 @@ def fit_towers(
     queries = encoder.run("query", pairs.queries)[pairs.query[chosen]]
     batches = grouped_plan(queries, config.batch, config.group, epochs=epochs, seed=seed)
     plan = [chosen[batch] for batch in batches]
-    load: LoadBatch = pairs.loader(plan, shared=towers.config.shared, devices=setup.devices)
+    load: _Loader = pairs.loader(plan, shared=towers.config.shared, devices=setup.devices)
     if next_items is not None:
         plan, load = _with_next_items(plan, load, len(pairs), next_items, config, setup)
     dev = relevance.only("dev")
@@ -273,12 +273,12 @@ def fit_towers(
 
 def _with_next_items(
     plan: list[Int64[np.ndarray, "batch"]],
-    load: LoadBatch,
+    load: _Loader,
     pairs: int,
     next_items: NextItems,
     config: PairsConfig,
     setup: TrainingSetup,
-) -> tuple[list[Int64[np.ndarray, "batch"]], LoadBatch]:
+) -> tuple[list[Int64[np.ndarray, "batch"]], _Loader]:
     """Add batches of item pairs to a plan, numbered after all query-item pairs.
 
     A batch has pairs of one dataset. So no item is a negative for a pair of the other dataset.

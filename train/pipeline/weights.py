@@ -32,6 +32,7 @@ from train.progress import track
 
 logger = logging.getLogger(__name__)
 
+CHOICE = 2  # increase this when the weights that are chosen for unchanged models can alter
 # Weights to try. The dense channel keeps its weight, because only the ratios of weights matter.
 CHANNEL_WEIGHTS = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0)
 RECALL_WEIGHTS = (0.0, 0.5, 1.0, 2.0, 3.0, 5.0)

@@ -21,12 +21,6 @@ from train.pipeline.calibration import (
 )
 from train.pipeline.logistic import fit_logistic
 
-
-@pytest.fixture
-def loaded(tiny_bundle) -> Engine:
-    return Engine.load(tiny_bundle)
-
-
 WORDS = ["granola", "violin", "lipstick", "novel", "aspirin", "sweater", "puzzle", "perfume"]
 FEW = CalibrationConfig(absent=30)
 
@@ -38,6 +32,17 @@ def judged(engine: Engine, count: int = 40) -> list[JudgedQuery]:
         JudgedQuery(title, title, {i: float(i == item) for i in ids}, frozenset({item}))
         for item, title in zip(ids[:count], engine.store.text("title")[:count], strict=True)
     ]
+
+
+@pytest.fixture(scope="module")
+def loaded(tiny_bundle) -> Engine:
+    return Engine.load(tiny_bundle)
+
+
+@pytest.fixture(scope="module")
+def fitted(loaded) -> tuple[Calibration, dict]:
+    """A calibration on judged titles, and its report."""
+    return calibrate(loaded, WORDS, judged(loaded), judged(loaded), FEW)
 
 
 def calibrated(engine: Engine, fitted: Calibration) -> Engine:
@@ -134,10 +139,9 @@ def test_title_pieces_are_words_of_their_item_s_title_and_some_are_mistyped(load
 # ---- Calibration
 
 
-def test_a_calibrated_engine_knows_titles_and_refuses_gibberish(loaded):
-    queries = judged(loaded)
-    fitted, report = calibrate(loaded, WORDS, queries, queries, FEW)
-    loaded = calibrated(loaded, fitted)
+def test_a_calibrated_engine_knows_titles_and_refuses_gibberish(loaded, fitted):
+    calibration, report = fitted
+    loaded = calibrated(loaded, calibration)
     for depth in (None, 0):
         searches = [
             loaded.search(SearchRequest(text, rerank_depth=depth))
@@ -178,17 +182,14 @@ def test_the_config_sets_how_many_queries_are_asked(loaded):
     assert sum(report[split]["absent"] for split in ("train", "dev")) == 6
 
 
-def test_a_calibration_is_the_same_each_time(loaded):
+def test_a_calibration_is_the_same_each_time(loaded, fitted):
     queries = judged(loaded)
-    assert calibrate(loaded, WORDS, queries, queries, FEW) == calibrate(
-        loaded, WORDS, queries, queries, FEW
-    )
+    assert calibrate(loaded, WORDS, queries, queries, FEW) == fitted
 
 
-def test_an_item_that_the_judgments_call_irrelevant_is_less_relevant(loaded):
+def test_an_item_that_the_judgments_call_irrelevant_is_less_relevant(loaded, fitted):
     queries = judged(loaded)
-    fitted, _ = calibrate(loaded, WORDS, queries, queries, FEW)
-    loaded = calibrated(loaded, fitted)
+    loaded = calibrated(loaded, fitted[0])
     request = SearchRequest(queries[0].text, rerank_depth=0, page_size=48)
     relevance = {hit.item_id: hit.relevance for hit in loaded.search(request).hits}
     [own] = queries[0].relevant

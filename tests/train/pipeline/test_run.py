@@ -47,6 +47,7 @@ from train.pipeline.event_weight import UNSURE_WEIGHT
 from train.pipeline.run import TrainingRun
 from train.pipeline.steps import TrainingStep
 from train.pipeline.towers import IN_BATCH_LOSS
+from train.pipeline.weights import CHOICE
 
 ROOT = Path(__file__).parents[3]
 FLOAT32 = EngineConfig(numerics="float32")
@@ -155,6 +156,7 @@ def test_a_bundle_of_a_version_that_answers_otherwise_is_assembled_anew(
     shutil.copytree(built, out, symlinks=True)
     manifest = Manifest.read(out / "bundle")
     made_of = manifest.built_from["steps"]
+    assert made_of["choice"] == CHOICE  # the version of the rules that choose weights
     earlier = {**manifest.built_from, "steps": {**made_of, "answers": golden.ANSWERS - 1}}
     replace(manifest, built_from=earlier).write(out / "bundle")
     assert main(["bundle", *flags(demo, out)]) == 0
