@@ -88,11 +88,11 @@ class Popularity:
         counts = np.expm1(filled(np.log1p(self.counts), fill))
         decayed = np.expm1(filled(np.log1p(self.decayed)[None], fill))[0]
         total = np.maximum(np.asarray(fill.sum(axis=1)).ravel(), 1e-6)
-        times = (
+        first, last = (
             np.where(is_new, (fill @ values.astype(np.float64)) / total, values).astype(np.int64)
             for values in (self.first, self.last)
         )
-        return Popularity(counts, self.windows_days, decayed, *times, self.has_events)
+        return Popularity(counts, self.windows_days, decayed, first, last, self.has_events)
 
     def extended(self, added: sparse.csr_matrix) -> "Popularity":
         """Return the counts with further items, which are filled from the weights of the others."""
