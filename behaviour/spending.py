@@ -28,8 +28,14 @@ _EVEN = 0.05  # weight of even traffic beside the counts of the days before
 class Spending:
     """Events that promotions pay for, and traffic. Safe to use from several threads."""
 
-    def __init__(self) -> None:
-        """Start without events."""
+    def __init__(self, most: int = 10_000) -> None:
+        """Start without events.
+
+        Args:
+            most: Largest number of pairs of a promotion and a type that are counted in a day. If
+                there are more, the half with the fewest events is forgotten.
+        """
+        self._most = most
         self._lock = threading.Lock()
         self._events: dict[int, Counter[tuple[str, str]]] = {}  # by day, then promotion and type
         self._traffic: dict[int, Float64[np.ndarray, " hours"]] = {}  # impressions by day
@@ -79,6 +85,8 @@ class Spending:
                 if event.promotion_id:
                     counts = self._events.setdefault(day, Counter())
                     counts[event.promotion_id, event.type] += number
+                    if len(counts) > self._most:
+                        self._events[day] = Counter(dict(counts.most_common(self._most // 2)))
                 if event.type == "impression":
                     traffic = self._traffic.setdefault(day, np.zeros(_HOURS))
                     traffic[event.time % DAY * _HOURS // DAY] += number

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int64
+from jaxtyping import Bool, Float32, Int64
 from scipy import sparse
 
 from behaviour.interactions import Interactions
@@ -32,6 +32,7 @@ class Popularity:
         decayed: Sum of 0.5^(age / half-life) over each item's events.
         first: Time of each item's first event, in seconds since 1970; -1 without an event.
         last: Time of each item's last event.
+        has_events: Whether each item has events of its own; the others may be filled.
     """
 
     counts: Float32[np.ndarray, "windows items"]
@@ -39,6 +40,7 @@ class Popularity:
     decayed: Float32[np.ndarray, " items"]
     first: Int64[np.ndarray, " items"]
     last: Int64[np.ndarray, " items"]
+    has_events: Bool[np.ndarray, " items"]
 
     @classmethod
     def fit(
@@ -65,6 +67,7 @@ class Popularity:
             np.bincount(past.item, decay, past.items).astype(np.float32),
             first,
             last,
+            last >= 0,
         )
 
     def scores(self, histories: Interactions, now: int) -> Float32[np.ndarray, "users items"]:
@@ -85,11 +88,11 @@ class Popularity:
         counts = np.expm1(filled(np.log1p(self.counts), fill))
         decayed = np.expm1(filled(np.log1p(self.decayed)[None], fill))[0]
         total = np.maximum(np.asarray(fill.sum(axis=1)).ravel(), 1e-6)
-        times = (
+        first, last = (
             np.where(is_new, (fill @ values.astype(np.float64)) / total, values).astype(np.int64)
             for values in (self.first, self.last)
         )
-        return Popularity(counts, self.windows_days, decayed, *times)
+        return Popularity(counts, self.windows_days, decayed, first, last, self.has_events)
 
     def extended(self, added: sparse.csr_matrix) -> "Popularity":
         """Return the counts with further items, which are filled from the weights of the others."""
@@ -103,6 +106,7 @@ class Popularity:
             np.pad(self.decayed, after[1]),
             np.pad(self.first, after[1], constant_values=-1),
             np.pad(self.last, after[1], constant_values=-1),
+            np.pad(self.has_events, after[1]),
         ).with_fill(fill)
 
     def save(self, path: Path) -> None:
@@ -118,6 +122,6 @@ class Popularity:
         """
         shapes: dict[str, tuple[int | None, ...]]
         shapes = {"counts": (None, items), "windows_days": (None,), "decayed": (items,)}
-        shapes |= {"first": (items,), "last": (items,)}
+        shapes |= {"first": (items,), "last": (items,), "has_events": (items,)}
         arrays = open_arrays(path, shapes)
         return cls(**{name: arrays[name] for name in shapes})

@@ -32,6 +32,7 @@ _INFO = "dataset.json"
 _BESIDE = frozenset(
     (_INFO, REPORT, "synonyms.txt", "rules.jsonl", *(f"users{end}" for end in SUFFIXES))
 )
+_NO_TABLES = frozenset((".md", ".pdf", ".html", ".png", ".jpg", ".jpeg", ".webp", ".gif", ".log"))
 _TABLES = tuple(schema.name for schema in SCHEMAS)
 
 
@@ -111,7 +112,7 @@ def _expand(exports: Sequence[Path], report: Report) -> list[Path]:
             paths.append(export)
             continue
         for path in sorted(path for path in export.iterdir() if path.is_file()):
-            if path.name in _BESIDE:
+            if path.name in _BESIDE or path.suffix.lower() in _NO_TABLES:
                 report.leave_out(path.name, "a file that no import reads; copy it to the dataset")
             elif not path.name.startswith((".", "_")):
                 paths.append(path)

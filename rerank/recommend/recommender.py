@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32, Int, Int32
+from jaxtyping import Bool, Float32, Int, Int32
 from scipy import sparse
 
 from base.errors import InputError
@@ -132,12 +132,18 @@ class Recommender:
         return Ranked.of(candidates, self.rank(candidates))
 
     def rank(self, candidates: Candidates) -> Float32[np.ndarray, "users candidates"]:
-        """Return the rankers' scores; recall scores for users whose group has no ranker."""
+        """Return the rankers' scores; recall scores for users whose group has no ranker.
+
+        An item without events keeps its rank: the rankers learned from items that were sold.
+        """
         scores, groups = candidates.recall_scores.copy(), groups_of(candidates.histories)
         for group, ranker in enumerate(self.stages.rankers):
             users = np.flatnonzero(groups == group)
             if ranker is not None and len(users):
-                scores[users] = ranker.scores(candidate_features(candidates.of_users(users)))
+                chosen = candidates.of_users(users)
+                ranked = ranker.scores(candidate_features(chosen))
+                sold = self.models.popularity.has_events[chosen.rows]
+                scores[users] = with_kept_ranks(ranked, sold, chosen.rows >= 0)
         return scores
 
     def candidates(
@@ -211,6 +217,33 @@ class Recommender:
         """
         models = self.models.extended(added)
         return replace(self, models=models, prices=np.concatenate([self.prices, prices]))
+
+
+def with_kept_ranks(
+    scores: Float32[np.ndarray, "users candidates"],
+    is_ranked: Bool[np.ndarray, "users candidates"],
+    where: Bool[np.ndarray, "users candidates"],
+) -> Float32[np.ndarray, "users candidates"]:
+    """Order some candidates by their scores, and keep the ranks of the others.
+
+    Args:
+        scores: New scores of the candidates, which are in the order of their ranks until now.
+        is_ranked: Which candidates the new scores order.
+        where: False for padding.
+
+    Returns:
+        The new scores. A candidate that keeps its rank has a score between those of the ranks
+        before and after it.
+    """
+    with_kept = scores.copy()
+    for user in np.flatnonzero((where & ~is_ranked).any(axis=1)):
+        ranked = np.flatnonzero(where[user] & is_ranked[user])
+        kept = np.flatnonzero(where[user] & ~is_ranked[user])
+        falling = -np.sort(-scores[user, ranked])
+        best, worst = (falling[0] + 1, falling[-1] - 1) if len(ranked) else (1.0, 0.0)
+        places = [-1, *ranked, where.shape[1]]
+        with_kept[user, kept] = np.interp(kept, places, [best, *falling, worst])
+    return with_kept
 
 
 def groups_of(histories: Interactions) -> Int[np.ndarray, " users"]:

@@ -26,6 +26,8 @@ from jaxtyping import Bool, Float64, Int64
 
 from catalog.events import MIN_PROPENSITY
 
+_SMALLEST_SHARE = 1e-9  # of positions; a smaller share counts as this share
+
 
 @dataclass(frozen=True)
 class Explored:
@@ -53,7 +55,7 @@ def explore(
         rng: Draws the exploring positions and their items.
         count: Number of positions to fill. The last block is filled up.
     """
-    block = math.ceil(1 / share - 1e-9)  # so 1 / 0.1 is 10, also with rounding errors
+    block = block_size(share)
     order, filled = np.arange(len(weights)), min(count, len(weights))
     filled = min(math.ceil(filled / block) * block, len(weights))
     exploring, propensity = np.zeros(filled, np.bool_), np.ones(filled)
@@ -72,6 +74,11 @@ def explore(
                 items[drawn] = position
         propensity[start : start + len(items)] = _propensities(of_block, tails, items, block)
     return Explored(order[:filled], exploring, propensity)
+
+
+def block_size(share: float) -> int:
+    """Return the length of blocks in which one position is a share of all positions, or less."""
+    return math.ceil(1 / max(share, _SMALLEST_SHARE) - 1e-9)  # 1 / 0.1 is 10 in spite of rounding
 
 
 def _drawn(weights: Float64[np.ndarray, " items"], position: int, chance: float) -> int | None:

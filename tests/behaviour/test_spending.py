@@ -64,6 +64,16 @@ def test_a_promotion_is_active_while_it_has_spent_less_than_planned():
     assert may_spend(TODAY + DAY + 1)
 
 
+def test_many_invented_promotions_do_not_push_out_a_real_one():
+    spending = Spending(most=10)
+    spending.add(stored(TODAY, number=3))
+    for number in range(100):
+        spending.add(stored(TODAY, promotion=f"invented {number}"))
+    assert spending.count("ads", "click", TODAY) == 3
+    counted = sum(spending.count(f"invented {n}", "click", TODAY) for n in range(100))
+    assert counted < 10
+
+
 def test_days_before_the_last_week_are_forgotten():
     spending = Spending()
     for day in range(20):

@@ -114,12 +114,12 @@ class Report:
             "queries_without_relevant": self.without_relevant,
             "queries_without_gain": self.without_gain,
             "systems": {
-                system: {metric: _plain(interval) for metric, interval in metrics.items()}
+                system: {metric: plain(interval) for metric, interval in metrics.items()}
                 for system, metrics in self.systems.items()
             },
             "differences": [
                 {"a": difference.a, "b": difference.b, "metric": difference.metric}
-                | _plain(difference.interval)
+                | plain(difference.interval)
                 | {"verdict": difference.interval.verdict}
                 for difference in self.differences
             ],
@@ -299,7 +299,8 @@ def _cell(interval: Interval, sign: str) -> str:
     return f"{interval.mean:{sign}.3f} [{low}, {high}]"
 
 
-def _plain(interval: Interval) -> dict[str, float | int | None]:
+def plain(interval: Interval) -> dict[str, float | int | None]:
+    """Return an interval as JSON values, with None instead of NaN."""
     ends = {"mean": interval.mean, "low": interval.low, "high": interval.high}
     return {
         **{name: None if math.isnan(value) else value for name, value in ends.items()},

@@ -38,6 +38,7 @@ _EXCEL_SHORT = re.compile(r"\d[.,]\d+[eE]\+\d+")
 _WHOLE_FLOAT = re.compile(r"(\d+)\.0")
 _DATE = re.compile(r"(\d{4})[-/](\d\d?)[-/](\d\d?)(?!\d)")
 _COMPACT_DATE = re.compile(r"((?:19|20)\d\d)(\d\d)(\d\d)")
+_COMPACT_TIME = re.compile(r"((?:19|20)\d{6})([0-2]\d[0-5]\d[0-5]\d)")
 _WRITTEN_DATE = re.compile(r"([A-Za-z]{3})[a-z]*\.? (\d\d?), (\d{4})")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _LEVELS = (">", "›", "»", "/", "|")  # signs between the levels of a category, the likeliest first
@@ -209,10 +210,12 @@ def date(text: str) -> datetime.date:
 def time(text: str) -> datetime.datetime:
     """Return a time: ISO 8601 (UTC if it has no zone), or seconds or milliseconds since 1970.
 
-    `20240131` is a date.
+    `20240131` is a date, and `20240131093000` a date with a time.
     """
     cleaned = plain_text(text)
     is_number = cleaned.isascii() and cleaned.replace(".", "", 1).isdigit()
+    if compact := _COMPACT_TIME.fullmatch(cleaned):
+        cleaned, is_number = f"{compact[1]}T{compact[2]}", False
     try:
         if is_number and not _COMPACT_DATE.fullmatch(cleaned):
             seconds = float(cleaned)

@@ -1,12 +1,12 @@
 """Promotions: move items up to the first positions of blocks, while budgets allow it."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from search.exploration.policy import block_size
 from search.people.live import LivePeople
 from search.pipeline.rule_effects.stock import is_out_of_stock
 from search.pipeline.state import SearchState
@@ -68,7 +68,7 @@ def _promoted(
     candidates = _candidates(state, promotions, active)
     free = np.flatnonzero(state.shown >= len(state.pins) + state.exact)
     ranks = state.shown[free].tolist()  # pins and items with a code of the query do not move
-    block, last = math.ceil(1 / share - 1e-9), -1
+    block, last = block_size(share), -1
     promoted: dict[int, int] = {}
     for index, position in enumerate(free.tolist()):
         if position // block == last or not candidates:

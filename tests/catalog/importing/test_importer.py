@@ -151,12 +151,17 @@ def test_a_repeated_column_gives_a_list_all_its_values_and_other_fields_one(tmp_
 
 
 def test_files_beside_the_tables_of_a_directory_are_named_and_not_read(tmp_path):
-    beside = {"dataset.json": "{}", "synonyms.txt": "a, b", "users.csv": "user_id\nu\n"}
+    beside = {
+        "dataset.json": "{}",
+        "synonyms.txt": "a, b",
+        "users.csv": "user_id\nu\n",
+        "README.md": "# Export",
+    }
     (tmp_path / "own").mkdir()
     write(tmp_path / "own", {"items.csv": "item_id,title\n1,Lamp\n", **beside})
     report = import_exports([tmp_path / "own"], tmp_path / "dataset")
     (entry,) = report.left_out.values()
-    assert (entry.rows, entry.example) == (3, "dataset.json")
+    assert (entry.rows, entry.example) == (4, "README.md")
 
 
 def test_a_currency_of_its_own_column_decides_what_a_sign_means(tmp_path):

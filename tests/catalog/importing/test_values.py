@@ -191,6 +191,7 @@ def test_eight_digits_are_a_date_and_other_numbers_are_seconds():
     assert values.time("20200201") == day
     assert values.date("20200201") == day.date()
     assert values.end_of("20200201") == day + datetime.timedelta(days=1)
-    assert values.time("1580515200") == day
+    assert values.time("1580515200") == values.time("1580515200000") == day
+    assert values.time("20200201093000") == day + datetime.timedelta(hours=9.5)
     with pytest.raises(ValueError, match="'20209901' is not a time"):
         values.time("20209901")

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from search.exploration.policy import explore
+from search.exploration.policy import block_size, explore
 
 WEIGHTS = np.array([1.0, 0.0, 2.0, 3.0, 0.0, 1.0, 0.5])
 
@@ -24,6 +24,18 @@ def test_one_position_of_each_block_swaps_its_item_with_a_later_one():
 def test_a_share_that_is_no_fraction_of_1_explores_less_often():
     explored = explore(np.ones(100), 0.3, np.random.default_rng(0), 8)
     assert explored.exploring.reshape(2, 4).sum(axis=1).tolist() == [1, 1]
+
+
+@pytest.mark.parametrize("share", [1e-17, 1e-300, 5e-324])
+def test_the_smallest_shares_explore_almost_never(share):
+    explored = explore(np.ones(30), share, np.random.default_rng(0), 10)
+    assert explored.order.tolist() == list(range(30))
+    assert not explored.exploring.any()
+    assert explored.propensity[0] == pytest.approx(1.0)
+
+
+def test_a_block_has_at_most_one_position_of_the_share():
+    assert [block_size(share) for share in (1.0, 0.5, 0.3, 0.1)] == [1, 2, 4, 10]
 
 
 @pytest.mark.parametrize("share", [1 / 3, 0.5, 1.0])

@@ -2,7 +2,6 @@
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,39 +20,11 @@ from search.recommending.learned import RECOMMENDER
 from search.request import SearchRequest
 from search.rules import Pin, Rules
 from tests import shoppers
+from tests.search.recommending.conftest import IDS, TASTES, USERS, purchases
 from tests.shoppers import MICROSECONDS
 from tests.tiny import BY_SCORE, tiny_items
-from train.pipeline.behaviour import BehaviourConfig
-from train.recommend.ranker import RankerFitConfig
-from train.recommend.windows import RecommenderConfig
 
-IDS = [item.item_id for item in tiny_items()]
-TASTES, USERS, DAYS = 6, 60, 90
-FIT = RecommenderConfig(
-    ranker=RankerFitConfig(hidden=8, epochs=4), windows=3, window_days=20, stride_days=20, depth=30
-)
 SECONDS = MICROSECONDS // 1_000_000
-
-
-def purchases():
-    """Return purchases of users, most of which are of items of one taste: one remainder of rows."""
-    random = np.random.default_rng(0)
-    rows = []
-    for user in range(USERS):
-        for _ in range(8):
-            days_ago = float(random.uniform(0.1, DAYS))
-            for _ in range(3):
-                row = int(random.integers(len(IDS) // TASTES)) * TASTES + user % TASTES
-                rows.append(shoppers.purchase(f"u-{user:02}", IDS[row], days_ago))
-    return rows
-
-
-@pytest.fixture(scope="module")
-def learned_bundle(tiny_bundle, tmp_path_factory) -> Path:
-    directory = tmp_path_factory.mktemp("learned") / "bundle"
-    config = BehaviourConfig(min_segment_events=10, min_lists=50)
-    shoppers.write_people_bundle(directory, tiny_bundle, purchases(), config, FIT)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +124,11 @@ def test_an_item_that_is_new_to_the_models_counts_like_similar_items(
     scores = recommender.recall(given, SECONDS).dense(number + 1)[0]
     other = np.array([n for n in range(len(IDS)) if n % TASTES != 5])
     assert scores[number] > np.median(scores[other])
+    orders = [recommender.recall(given, SECONDS), recommender.recommend(given, SECONDS)]
+    rows = [order.rows[0][np.argsort(-order.scores[0], kind="stable")] for order in orders]
+    before, after = (np.flatnonzero(of_order == number) for of_order in rows)
+    assert len(before) == 1
+    assert before == after  # the ranker does not move it
     viewed = PastEvent(MICROSECONDS, 0, "view", "new")
     given = grown.learned.interactions(engine_history(grown.catalogue, (viewed,)))
     seen = recommender.recall(given, SECONDS).dense(number + 1)[0]

@@ -9,7 +9,9 @@ ranking policies with click models", KDD 2018). With the weight
 the value of the target, its expected reward per request, is estimated in three ways:
 
 - IPS: the mean over requests of Σ_positions w · reward. Unbiased if the logging policy can show
-  every item that the target shows (Horvitz and Thompson, 1952).
+  every item that the target shows (Horvitz and Thompson, 1952). Exploration cannot show an item in
+  a block of positions if it has drawn the item for an earlier block. So the estimate is a little
+  too low for later blocks, and the support is below 1.
 - SNIPS: for each position, Σ w · reward / Σ w. A little biased, but with less variance (Swaminathan
   and Joachims, "The self-normalized estimator for counterfactual learning", NIPS 2015).
 - DR: the mean of Σ_positions (predicted reward of the target + w · (reward - predicted reward)).
@@ -87,7 +89,8 @@ class Estimates:
         if self.support < _LEAST_SUPPORT:
             return (
                 f"the log supports only {self.support:.0%} of what the target shows, so the "
-                "estimates are too low; log with a larger share of exploration"
+                "estimates are too low; log with a larger share of exploration, or give fewer "
+                "--positions"
             )
         if self.effective_size < _FEWEST:
             return (

@@ -18,8 +18,10 @@ from search.config import EngineConfig
 from train.evaluation.metrics import Interval
 from train.evaluation.policy.estimates import Estimates, Logged, estimate
 from train.evaluation.policy.rewards import Results, RewardModel
+from train.evaluation.report import plain
 
 _FOLDS = 2  # each request is predicted by a model that has not seen it
+_PLACE = ("request_id", "position", "item_id")  # of an impression
 _NAMES = {"logged": "as logged", "ips": "IPS", "snips": "SNIPS", "doubly_robust": "doubly robust"}
 
 
@@ -60,7 +62,7 @@ def evaluate_policy(
         positions: Number of positions from the top that count.
 
     Raises:
-        InputError: no impression has a query, a request_id, a position and a propensity.
+        InputError: no impression at position 1 has a query, a request_id and a propensity.
     """
     shown, rewarded = _shown(events, positions), _rewarded(events, outcome)
     request_ids, request = np.unique(shown["request_id"].to_numpy(False), return_inverse=True)
@@ -134,17 +136,21 @@ def print_estimates(estimates: Estimates, outcome: str, console: Console | None 
 
 def write_estimates(estimates: Estimates, path: Path) -> None:
     """Write the estimates as JSON, atomically."""
-    content: dict[str, Any] = {name: vars(getattr(estimates, name)) for name in _NAMES}
+    content: dict[str, Any] = {name: plain(getattr(estimates, name)) for name in _NAMES}
     content |= {
         "effective_size": estimates.effective_size,
         "support": estimates.support,
         "warning": estimates.warning,
     }
-    write_text(path, json.dumps(content, indent=2) + "\n")
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def _shown(events: pa.Table | None, positions: int) -> pa.Table:
-    """Return the impressions that estimates can use."""
+    """Return the impressions that estimates can use, each once.
+
+    A search without an impression at position 1 is left out: it is a later page, which is a call of
+    its own, or its impressions are not whole.
+    """
     needed = ("query", "request_id", "position", "propensity")
     if events is not None:
         usable = pc.equal(events["type"], "impression")
@@ -152,10 +158,14 @@ def _shown(events: pa.Table | None, positions: int) -> pa.Table:
             usable = pc.and_(usable, pc.is_valid(events[name]))
         shown = events.filter(usable)
         shown = shown.filter(pc.less_equal(shown["position"], positions))
+        places = zip(*(shown[name].to_pylist() for name in _PLACE), strict=True)
+        rows = {place: row for row, place in reversed(list(enumerate(places)))}
+        whole = {request for request, position, _ in rows if position == 1}
+        shown = shown.take(sorted(row for place, row in rows.items() if place[0] in whole))
         if len(shown):
             return shown
     raise InputError(
-        "events: no impression has a query, a request_id, a position and a propensity; record "
+        "events: no impression at position 1 has a query, a request_id and a propensity; record "
         "the impressions of searches with exploration"
     )
 

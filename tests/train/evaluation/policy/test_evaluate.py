@@ -69,8 +69,29 @@ def test_a_position_counts_only_if_it_is_shown():
 
 @pytest.mark.parametrize("events", [None, table(ROWS[8:11])], ids=["no events", "no propensities"])
 def test_events_without_propensities_are_refused(events):
-    with pytest.raises(InputError, match="no impression has a query, a request_id"):
+    with pytest.raises(InputError, match="no impression at position 1 has a query"):
         evaluate_policy(events, lambda _: ["a"], "click", positions=2)
+
+
+def test_an_impression_that_is_recorded_twice_counts_once():
+    once = evaluate_policy(table(ROWS), lambda _: ["a", "b"], "click", positions=2)
+    twice = evaluate_policy(table([*ROWS, *ROWS]), lambda _: ["a", "b"], "click", positions=2)
+    assert twice == once
+
+
+def test_a_later_page_is_no_search_of_its_own():
+    page = [event("impression", "1b", "d", 3), event("impression", "1b", "e", 4)]
+    found = evaluate_policy(table([*ROWS, *page]), lambda _: list("abde"), "click", positions=4)
+    assert found.logged.queries == 2
+    alone = evaluate_policy(table(ROWS), lambda _: list("abde"), "click", positions=4)
+    assert found == alone
+
+
+def test_a_report_of_one_search_is_json(tmp_path):
+    found = evaluate_policy(table(ROWS[:4]), lambda _: ["a", "b"], "click", positions=2)
+    write_estimates(found, tmp_path / "report.json")
+    written = json.loads((tmp_path / "report.json").read_text(), parse_constant=pytest.fail)
+    assert written["ips"] == {"mean": 2.0, "low": None, "high": None, "queries": 1}
 
 
 def test_the_report_has_the_estimates_and_the_warning(tmp_path):
