@@ -15,13 +15,11 @@ import pyarrow.compute as pc
 import pytest
 
 from behaviour.histories import PastEvent
-from bench.quality.recommend.personal_search import PersonalSearchConfig, Simulation
 from bert.numerics import Numerics
 from bert.tokens import Tokenizer
 from catalog.dataset.reading import read_dataset
 from catalog.item_text import normalise_query
 from catalog.store import ItemStore
-from demo import DemoConfig, DemoStore
 from lexical.config import LexicalConfig
 from rerank.features import FEATURE_NAMES
 from search.bundle import Manifest, golden, verify
@@ -253,19 +251,6 @@ def test_evaluation_runs_the_engine_that_serves(trained, demo):
         assert list(runs["dense"][number].item_ids) == [hit.item_id for hit in hits]
         reranked = trained.rerank(RerankRequest(query.text, list(query.gains))).hits
         assert list(runs["rerank_judged"][number].item_ids) == [hit.item_id for hit in reranked]
-
-
-def test_personal_search_is_measured_by_true_purchases(trained):
-    store = DemoStore.make(5, DemoConfig(products=300, queries=120, users=30, sessions=80))
-    config = PersonalSearchConfig(users=6, searches=1)
-    plain, personal, possible = Simulation(store).values(trained, config).T
-    assert (plain > 0).all()
-    assert (possible >= plain).all()  # the best order of the same results
-    assert (personal != plain).any()  # the history changes the order
-    trained.config = replace(FLOAT32, channel_weights="history=0,also_bought=0,repeat=0")
-    plain, personal, _ = Simulation(store).values(trained, config).T
-    trained.config = FLOAT32
-    np.testing.assert_array_equal(personal, plain)
 
 
 def test_evaluating_again_gives_the_same_figures(trained, built, demo):
