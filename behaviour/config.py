@@ -11,13 +11,9 @@ class CounterConfig:
 
     # time after which an event counts half, in days
     half_life_days: float = 30.0
-    # number of impressions, at the mean rate, that are added to those of an item or of a query and
-    # an item; so a rate from few impressions is near the mean. Rates change no answer of a server
-    smoothing: float = 20.0
     max_items: int = 500_000  # largest number of items with counters, about 400 bytes each
     # largest number of pairs of a query and an item with counters, about 600 bytes each
     max_pairs: int = 500_000
-    max_people: int = 500_000  # largest number of users and anonymous sessions with counters
 
 
 @dataclass(frozen=True)
@@ -57,12 +53,11 @@ class FeedbackConfig:
         for name in ("refresh_seconds", "popular_seconds"):
             self._require(name, getattr(self, name), getattr(self, name) > 0, "more than 0")
         counters = self.counters
-        for name in ("max_items", "max_pairs", "max_people"):
+        for name in ("max_items", "max_pairs"):
             value = getattr(counters, name)
             self._require(f"counters.{name}", value, value >= 4, "4 or more")
-        for name in ("half_life_days", "smoothing"):
-            value = getattr(counters, name)
-            self._require(f"counters.{name}", value, value > 0, "more than 0")
+        half_life = counters.half_life_days
+        self._require("counters.half_life_days", half_life, half_life > 0, "more than 0")
 
     def _require(self, name: str, value: int | float, valid: bool, range_: str) -> None:
         if not valid:

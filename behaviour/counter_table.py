@@ -70,14 +70,6 @@ class CounterTable:
         self._values[len(self._keys)] = 0.0
         return numbers
 
-    def merge(self, key: Hashable, into: Hashable) -> None:
-        """Add the numbers of a row to another row, and remove the first row."""
-        numbers = self.pop(key)
-        if numbers is not None:
-            row = self._rows.get(into)
-            row = self._append(into) if row is None else row
-            self._values[row] += numbers
-
     def scale(self, factor: float) -> None:
         """Multiply all numbers by a factor."""
         self._values *= factor

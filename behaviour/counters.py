@@ -1,4 +1,4 @@
-"""Counters of events: per item, per query and item, and per person.
+"""Counters of events: per item, and per query and item.
 
 **Decay.** An event of age t counts 2^(-t / half-life). The tables store each event with the weight
 2^((time - landmark) / half-life), and divide by the weight of now when they are read ("forward
@@ -30,7 +30,7 @@ the rate over all items. The rate of a query and an item is smoothed towards the
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -40,7 +40,6 @@ from jaxtyping import Float64
 from behaviour.config import CounterConfig
 from behaviour.counter_table import CounterTable
 from behaviour.events import DAY
-from behaviour.histories import person_key
 from behaviour.log.format import StoredEvent
 from catalog.events import EVENT_TYPES
 from catalog.item_text import normalise_query
@@ -76,7 +75,7 @@ _normalised = lru_cache(maxsize=10_000)(normalise_query)
 
 @dataclass(frozen=True)
 class Counts:
-    """Decayed counts of some items, pairs or people."""
+    """Decayed counts of some items or pairs."""
 
     types: Float64[np.ndarray, "rows types"]  # events by type, in the order of EVENT_TYPES
     examined: Float64[np.ndarray, " rows"]  # expected number of shoppers who looked
@@ -105,7 +104,6 @@ class Counters:
         self._lock = threading.Lock()
         self._items = CounterTable(_COLUMNS, self._config.max_items)
         self._pairs = CounterTable(_COLUMNS + _PLACES, self._config.max_pairs)
-        self._people = CounterTable(_FIRST, self._config.max_people)
         self._total = np.zeros(_COLUMNS)
         self._theta = _PRIOR.copy()
         self.popular: tuple[tuple[str, float], ...] = ()
@@ -120,18 +118,6 @@ class Counters:
         self._count(events, add=False)
         _normalised.cache_clear()  # the queries of the user, too
 
-    def join(self, session_id: str, user_id: str) -> None:
-        """Add the counts of a session to those of its user."""
-        with self._lock:
-            self._people.merge(person_key(None, session_id), person_key(user_id, None))
-
-    def forget(self, user_id: str, session_ids: Iterable[str] = ()) -> None:
-        """Remove the counts of a user and of sessions; the counts of items stay."""
-        with self._lock:
-            self._people.pop(person_key(user_id, None))
-            for session_id in session_ids:
-                self._people.pop(person_key(None, session_id))
-
     def items(self, item_ids: Sequence[str]) -> Counts:
         """Return the counts of items, in the order of the ids; zeros for unknown items."""
         return self._read(self._items, item_ids)
@@ -141,12 +127,6 @@ class Counters:
         text = _normalised(query)
         return self._read(self._pairs, [(text, item_id) for item_id in item_ids])
 
-    def person(self, user_id: str | None = None, session_id: str | None = None) -> Counts:
-        """Return the counts of a user, or of a session without a user: one row, unexamined."""
-        with self._lock:
-            types = self._people.of([person_key(user_id, session_id)])
-        return Counts(types * self._decay(), np.zeros(1))
-
     def total(self, outcome: str = "click") -> tuple[float, float]:
         """Return the number of outcomes of all items, and of examinations."""
         with self._lock:
@@ -154,7 +134,11 @@ class Counters:
         return float(total[_TYPES[outcome]]), float(total[_FIRST:] @ theta)
 
     def rates(
-        self, item_ids: Sequence[str], outcome: str = "click", query: str | None = None
+        self,
+        item_ids: Sequence[str],
+        outcome: str = "click",
+        query: str | None = None,
+        smoothing: float = 20.0,
     ) -> Float64[np.ndarray, " items"]:
         """Return the smoothed number of outcomes per examination, at most 1.
 
@@ -162,12 +146,14 @@ class Counters:
             item_ids: The items.
             outcome: A type of event, such as "click" or "purchase".
             query: The query, for rates of the query with each item; None for rates of the items.
+            smoothing: Number of impressions, at the mean rate, that are added to those of an item
+                or of a query and an item. So a rate from few impressions is near the mean.
         """
         outcomes, examined = self.total(outcome)
         mean = min(outcomes / examined, 1.0) if examined > 0 else 0.0
-        rates = self._smoothed(self.items(item_ids), outcome, np.full(len(item_ids), mean))
+        rates = _smoothed(self.items(item_ids), outcome, np.full(len(item_ids), mean), smoothing)
         if query is not None:
-            rates = self._smoothed(self.pairs(query, item_ids), outcome, rates)
+            rates = _smoothed(self.pairs(query, item_ids), outcome, rates, smoothing)
         return rates
 
     def recount(self, limit: int = 500) -> None:
@@ -202,14 +188,6 @@ class Counters:
         pairs *= self._decay()
         self._theta = _estimate(pairs[:, _FIRST:_COLUMNS], pairs[:, _COLUMNS:], self._theta)
 
-    def _smoothed(
-        self, counts: Counts, outcome: str, prior: Float64[np.ndarray, " rows"]
-    ) -> Float64[np.ndarray, " rows"]:
-        strength = self._config.smoothing
-        rates = (counts.of(outcome) + strength * prior) / (counts.examined + strength)
-        smoothed: Float64[np.ndarray, " rows"] = np.minimum(rates, 1.0)
-        return smoothed
-
     def _read(self, table: CounterTable, keys: Sequence[object]) -> Counts:
         with self._lock:
             numbers = table.of(keys)
@@ -237,24 +215,28 @@ class Counters:
         place = _FIRST if event.position is None else min(_FIRST + event.position, _LATER)
         columns = (kind, place) if kind == _IMPRESSION else (kind,)
         of_pair = (kind, place + _PLACES) if kind == _CLICK else columns
-        person = person_key(stored.user_id, event.session_id)
         put = CounterTable.add if add else CounterTable.subtract
         put(self._items, event.item_id, weight, *columns)
         shown = kind in (_IMPRESSION, _CLICK) and event.position is not None
         if event.query or shown:
             put(self._pairs, (_normalised(event.query or ""), event.item_id), weight, *of_pair)
-        if person is not None:
-            put(self._people, person, weight, kind)
         signed = weight if add else -weight
         for column in columns:
             self._total[column] = max(self._total[column] + signed, 0.0)
 
     def _move_landmark(self, to: int, exponent: float) -> None:
         factor = 2.0**-exponent
-        for table in (self._items, self._pairs, self._people):
+        for table in (self._items, self._pairs):
             table.scale(factor)
         self._total *= factor
         self._landmark = to
+
+
+def _smoothed(
+    counts: Counts, outcome: str, prior: Float64[np.ndarray, " rows"], smoothing: float
+) -> Float64[np.ndarray, " rows"]:
+    rates = (counts.of(outcome) + smoothing * prior) / (counts.examined + smoothing)
+    return np.asarray(np.minimum(rates, 1.0), np.float64)
 
 
 def _estimate(

@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from behaviour.counters import Counters
 from behaviour.events import DAY, MAX_EARLY, Event, check_events, check_person
 from behaviour.histories import Histories
 from behaviour.log.event_log import Appended, EventLog
-from behaviour.log.format import StoredEvent, without_person
+from behaviour.log.format import StoredEvent
 from behaviour.log.writer import Writer
 from behaviour.spending import Spending
 
@@ -55,7 +55,7 @@ class Feedback:
 
     Attributes:
         config: The settings.
-        counters: Counts of items, of queries and items, and of people.
+        counters: Counts of items, and of queries and items.
         histories: The latest events of people.
         spending: What promotions have spent.
     """
@@ -163,12 +163,7 @@ class Feedback:
         def join() -> None:
             if not self._log.join(session_id, user_id, self._now()):
                 return
-            if last := self._log.last_forgotten(user_id):
-                events = [e for e in self._log.session_events(session_id) if e.sequence <= last]
-                self.counters.remove([replace(each, user_id=None) for each in events])
-                self.counters.add([without_person(each) for each in events])
-            self.counters.join(session_id, user_id)
-            self.histories.join(session_id, user_id, last)
+            self.histories.join(session_id, user_id, self._log.last_forgotten(user_id))
 
         return self._writer.run(join)
 
@@ -187,7 +182,6 @@ class Feedback:
         def record() -> None:
             self._log.opt_out(user_id, opted_out)
             if opted_out:
-                self.counters.forget(user_id)
                 self.histories.forget(user_id)
 
         return self._writer.run(record)
@@ -213,7 +207,6 @@ class Feedback:
             removed = self._log.remove_user(user_id)
             self.counters.remove(removed.events)
             self.spending.remove(removed.events)
-            self.counters.forget(user_id, removed.sessions)
             self.histories.remove(user_id, removed.sessions)
             self._oldest = self._log.oldest()
             scanned = self._log.rewrite({user_id, *removed.sessions})

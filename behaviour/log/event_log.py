@@ -200,16 +200,6 @@ class EventLog:
                 "SELECT session_id, user_id FROM sessions ORDER BY time"
             ).fetchall()
 
-    def session_events(self, session_id: str) -> list[StoredEvent]:
-        """Return the events of a session that have no user of their own.
-
-        Raises:
-            LogError: the file cannot be read, or is damaged.
-        """
-        where = "events.user_id IS NULL AND events.session_id = ?"
-        with self._file.reporting("cannot be read"), self._log.reader() as reader:
-            return list(stored_events(reader, where, (session_id,)))
-
     def join(self, session_id: str, user_id: str, time: int) -> bool:
         """Record that the earlier and later events of a session are those of a user.
 

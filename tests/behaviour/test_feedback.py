@@ -47,7 +47,6 @@ def state_of(feedback: Feedback):
         feedback.counters.items(ITEMS).types,
         feedback.counters.items(ITEMS).examined,
         feedback.counters.pairs("query 1", ITEMS).types,
-        np.concatenate([feedback.counters.person(*person).types for person in people]),
         [feedback.histories.of(*person) for person in people],
     )
 
@@ -136,7 +135,6 @@ def test_a_user_who_opted_out_has_no_history_but_may_come_back(feedback: Feedbac
     feedback.opt_out("u").result()
     assert feedback.has_opted_out("u")
     assert feedback.histories.of("u") == ()
-    assert feedback.counters.person("u").types.sum() == 0
     assert feedback.counters.items(["lamp"]).of("view") == pytest.approx(2)
     assert record(feedback, event("b", user_id="u")).dropped == 1
     feedback.join_session("s", "u").result()
@@ -186,8 +184,6 @@ def test_what_an_opt_out_forgot_stays_forgotten_after_an_opt_in_and_a_restart(
             [past.item_id for past in feedback.histories.of("u")],
             [past.item_id for past in feedback.histories.of(None, "joined")],
             [past.item_id for past in feedback.histories.of(None, "joined late")],
-            feedback.counters.person("u").types.sum(),
-            feedback.counters.person(None, "joined late").types.sum(),
             feedback.counters.items(["lamp", "vase"]).of("view").tolist(),
         )
 
@@ -203,12 +199,12 @@ def test_what_an_opt_out_forgot_stays_forgotten_after_an_opt_in_and_a_restart(
         feedback.join_session("joined late", "u").result()
     with copied(tmp_path) as stored:
         assert [each.user_id for each in stored] == [None, None, None, "u", "u"]
-    vases, two, none = ["vase", "vase"], pytest.approx(2), pytest.approx(0)
+    vases = ["vase", "vase"]
     counts = [pytest.approx(3), pytest.approx(2)]
-    assert people(feedback) == (vases, vases, vases, two, none, counts)
+    assert people(feedback) == (vases, vases, vases, counts)
     feedback.close()
     again = Feedback(EventLog.open(tmp_path), None, clock)
-    assert people(again) == (vases, vases, vases, two, none, counts)
+    assert people(again) == (vases, vases, vases, counts)
     again.close()
 
 
@@ -351,7 +347,10 @@ def test_events_that_are_durable_although_their_call_failed_count_once(
         ({"refresh_seconds": 0.0}, "refresh_seconds is 0.0; give more than 0"),
         ({"popular_seconds": 0.0}, "popular_seconds is 0.0; give more than 0"),
         ({"counters": CounterConfig(max_items=3)}, "counters.max_items is 3; give 4 or more"),
-        ({"counters": CounterConfig(smoothing=0.0)}, "counters.smoothing is 0.0; give more than 0"),
+        (
+            {"counters": CounterConfig(half_life_days=0.0)},
+            "counters.half_life_days is 0.0; give more than 0",
+        ),
     ],
 )
 def test_a_setting_that_is_too_small_is_refused(change, problem):

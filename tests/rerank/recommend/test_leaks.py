@@ -91,8 +91,7 @@ def counter_features(events: Sequence[Event], outcome: Event, late: int = 0) -> 
     for event in stored(before):  # a server counts one call after the other
         counters.add([event])
     counters.refresh()
-    person = counters.person(outcome.user_id, outcome.session_id)
-    features = {"bought_by_user": person.of("purchase")}
+    features = {}
     for kind in ("click", "purchase"):
         features[f"item_{kind}_rate"] = counters.rates(ITEMS, kind)
         features[f"query_item_{kind}_rate"] = counters.rates(ITEMS, kind, outcome.query)
@@ -123,7 +122,7 @@ def test_no_feature_reads_its_outcome_or_later_events(build: Build, seed: int):
         (ranking_features, {"sold_3_days", "sold_365_days", "days_since_last_sold", "trend"}),
         (
             counter_features,
-            {"bought_by_user", "item_click_rate", "query_item_click_rate", "item_purchase_rate"},
+            {"item_click_rate", "query_item_click_rate", "item_purchase_rate"},
         ),
     ],
 )
