@@ -161,7 +161,8 @@ def _shown(events: pa.Table | None, positions: int) -> pa.Table:
         places = zip(*(shown[name].to_pylist() for name in _PLACE), strict=True)
         rows = {place: row for row, place in reversed(list(enumerate(places)))}
         whole = {request for request, position, _ in rows if position == 1}
-        shown = shown.take(sorted(row for place, row in rows.items() if place[0] in whole))
+        kept = sorted(row for place, row in rows.items() if place[0] in whole)
+        shown = shown.take(pa.array(kept, pa.int64()))
         if len(shown):
             return shown
     raise InputError(
