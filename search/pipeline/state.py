@@ -226,13 +226,35 @@ class SearchState:
 
     @property
     def listed(self) -> int:
-        """The number of results to list: at least those up to the page, and one more."""
-        listed = self.request.end
+        """The number of results to list: at least those up to the page, and one more.
+
+        Exploration and promotions read the same items for every page, so that all pages are parts
+        of one list.
+        """
+        listed, fixed = self.request.end, len(self.pins) + self.exact
         if self.request.exploration is not None:
-            listed = max(listed, EXPLORED)
+            listed = max(listed, fixed + EXPLORED)
         if self.rules is not None and self.rules.promotions:
-            listed = max(listed, self.depths.recall)
+            listed = max(listed, fixed + self.depths.recall)
         return listed + 1
+
+    @property
+    def predicted(self) -> Float64[np.ndarray, " ranks"] | None:
+        """How much people are likely to want the item of each rank, from 0 to 1; None: unknown.
+
+        In a search, this is the relevance. In recommendations, it is relative to the best item that
+        is not pinned. The scores of a ranker are logarithms of probabilities plus a constant, so
+        their differences count. Of other scores, the shares of the best score count.
+        """
+        if self.relevance is not None:
+            return self.relevance.astype(np.float64)
+        scores = self.ranking.scores.astype(np.float64)
+        others = scores[len(self.pins) :]
+        if self.request.recommending is None or not len(others):
+            return None
+        if self.learned is not None and self.learned.ranked:
+            return np.asarray(np.exp(np.minimum(scores - others.max(), 0.0)))
+        return np.clip(scores / others.max(), 0.0, 1.0) if others.max() > 0 else None
 
     @property
     def rule_sources(self) -> tuple[NamedRules, ...]:

@@ -54,7 +54,8 @@ class RecommendServicer(recommend_service_pb2_grpc.RecommendServiceServicer):
         """Return what is believed of a person."""
         engine, request = self._engine_handle.engine, profile_request(message)
         feedback = self._required()
-        profile = engine.profile(request, self._people)
+        # On a thread, because a history can have thousands of events.
+        profile = await asyncio.to_thread(engine.profile, request, self._people)
         record_answer(profile, engine.bundle_id)
         opted_out = feedback.has_opted_out(request.person.user_id)
         return profile_response(profile, engine.bundle_id, opted_out=opted_out)

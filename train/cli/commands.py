@@ -7,6 +7,8 @@ from pathlib import Path
 import pyarrow.compute as pc
 from rich.console import Console
 
+from base.errors import InputError, RequestError
+from catalog.dataset.problems import quote
 from catalog.dataset.reading import read_dataset
 from search.bundle import Manifest
 from search.config import EngineConfig
@@ -185,7 +187,11 @@ def policy(config: PolicyConfig) -> None:
     engine = Engine.load(config.bundle, config.engine)
 
     def list_of(query: str) -> list[str]:
-        result = engine.search(SearchRequest(query, page_size=config.positions))
+        try:
+            result = engine.search(SearchRequest(query, page_size=config.positions))
+        except RequestError as error:
+            problem = f"events: the query {quote(query)} {error.problem}"
+            raise InputError(f"{problem}, or remove its events") from None
         return [hit.item_id for hit in result.hits]
 
     estimates = evaluate_policy(dataset.events, list_of, config.outcome, config.positions)

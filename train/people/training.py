@@ -16,6 +16,7 @@ from jaxtyping import Float, Float32, Int32
 from behaviour.cases import Case, window_case
 from behaviour.interactions import SECONDS_PER_DAY, Interactions
 from behaviour.models.popularity import Popularity
+from catalog.dataset.problems import count
 from catalog.events import EVENT_TYPES
 from catalog.store import ItemStore
 from search.channels.model_items import write_item_ids
@@ -25,6 +26,8 @@ from towers.history.model import Histories, HistoryConfig, HistoryTower
 from towers.history.moment import MomentFeatures
 from towers.history.saving import save_history
 from towers.vectors import Vectors
+from train.evaluation.guard import Decision
+from train.evaluation.metrics import MIN_QUERIES
 from train.evaluation.recommend.metrics import DEPTH, TargetRanks, ndcg
 from train.loop.fit import FitConfig, Loss, TrainingSetup, fit
 from train.loop.parameters import Params, split
@@ -121,26 +124,54 @@ def build_user_tower(
         config: Settings of the tower and its training.
         setup: Settings, devices and directories of the training loop.
     """
-    users = 0 if people is None else people.returning
-    if people is None or users < config.min_users:
-        logger.info("no user tower: users_with_two_sessions=%d min=%d", users, config.min_users)
-        return {"users": users, "tower": "none"}
+    if people is None:
+        return {"users": 0, "tower": "none"}
+    users = people.returning
+    if users < config.min_users:
+        line = (
+            f"user tower: not trained ({count(users, 'user')} with two sessions, and "
+            f"--people.min-users is {config.min_users:,})"
+        )
+        return {"users": users, "tower": "none", "guard": _decided(line, taken=False)}
     interactions, text = people.interactions, vectors[:]
     moments = MomentFeatures.of(interactions.of_types("purchase"), text, store.number("price"))
     tower, report = train_people(text, moments, interactions, config, setup, people.contexts)
     report = {"users": users, **report}
-    if config.dev_days and not is_better(report):
-        logger.info("no user tower: dev=%s start=%s", report["best"], report["start"])
-        return {**report, "tower": "none"}
+    if config.dev_days:
+        taken = is_better(report)
+        report["guard"] = _decided(_compared(report, taken=taken), taken=taken)
+        if not taken:
+            return {**report, "tower": "none"}
     save_user_tower(UserEncoder(tower, text, moments), tower, end_of(interactions), directory)
     write_item_ids(list(store.ids), directory)
     return report
 
 
 def is_better(report: Mapping[str, Any]) -> bool:
-    """Return whether a report of `train_people` is better than all of its starting points."""
+    """Return whether a report of `train_people` is better than all of its starting points.
+
+    Fewer than 30 users are too few to tell.
+    """
     best = report["best"]
-    return best is not None and best > max(report["start"].values(), default=0.0)
+    is_told = best is not None and report["dev_users"] >= MIN_QUERIES
+    return is_told and best > max(report["start"].values(), default=0.0)
+
+
+def _compared(report: Mapping[str, Any], *, taken: bool) -> str:
+    """Return the decision about a trained tower, with its reason."""
+    values = {"user tower": report["best"] or 0.0, **report["start"]}
+    figures = ", ".join(f"{name} {value:.3f}" for name, value in values.items())
+    few = "" if report["dev_users"] >= MIN_QUERIES else ": too few to tell"
+    return (
+        f"user tower: {'taken' if taken else 'left out'} (nDCG@20 on dev: {figures}; "
+        f"{count(report['dev_users'], 'user')}{few})"
+    )
+
+
+def _decided(line: str, *, taken: bool) -> dict[str, Any]:
+    """Log a decision, and return it for the report of the step."""
+    logger.info("guard: %s", line)
+    return Decision(taken, line).to_json()
 
 
 def save_user_tower(encoder: UserEncoder, tower: HistoryTower, now: int, directory: Path) -> None:
@@ -195,7 +226,7 @@ def train_people(
     case = dev_case(interactions, end - config.dev_days * SECONDS_PER_DAY, config, setup.seed)
     _, report = people.fit(case.now, "dev", config.actions.steps, case)
     tower, whole = people.fit(end, "all", report["best_step"] or config.actions.steps)
-    chosen = {name: report[name] for name in ("best", "best_step", "start")}
+    chosen = {name: report[name] for name in ("best", "best_step", "start", "dev_users")}
     return tower, {**whole, **chosen}
 
 
@@ -220,7 +251,7 @@ class _People:
         sessions = Sessions.of(past)
         plan = sessions.plan(replace(config.actions, steps=steps), seed)
         report: dict[str, Any] = {"sessions": len(sessions.day), "best": None, "best_step": 0}
-        report["start"] = {}
+        report |= {"start": {}, "dev_users": 0}
         if not plan:
             return tower, report
         loader = ActionLoader(
@@ -236,6 +267,7 @@ class _People:
         if dev is not None and dev.targets.nnz:
             encoder = UserEncoder(tower, self.text, self.moments)
             report["start"] = starting_points(dev, self.text)
+            report["dev_users"] = int(np.count_nonzero(np.diff(dev.targets.indptr)))
 
             def metric(params: Params) -> float:
                 encoder.update(build(params))

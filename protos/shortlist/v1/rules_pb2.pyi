@@ -205,8 +205,9 @@ class Promotion(_message.Message):
     """
     min_relevance: _builtins.float
     """The lowest relevance of a promoted result: from 0 to 1, INVALID_ARGUMENT otherwise. Absent means
-    0.5. The relevance is that of SearchResult or, in recommendations, the score divided by the best
-    score of the list. A search whose results have no relevance promotes nothing.
+    0.5. The relevance is that of SearchResult. In recommendations, it is relative to the best item
+    that is not pinned: a ratio of the predicted probabilities or, without them, of the scores. A
+    search whose results have no relevance promotes nothing.
     """
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -51,11 +51,7 @@ def _weights(
     """Return the weight of each item of the pool in a draw."""
     if method is Method.EPSILON_GREEDY:
         return np.ones(len(ranks))
-    predicted = np.ones(len(ranks))
-    if state.relevance is not None:
-        predicted = state.relevance[ranks].astype(np.float64)
-    elif state.request.recommending is not None:
-        predicted = np.maximum(state.ranking.scores[ranks].astype(np.float64), 0.0)
+    predicted = np.ones(len(ranks)) if state.predicted is None else state.predicted[ranks]
     known = Clicks.unknown(len(ranks))
     if state.people is not None:
         catalogue, rows = state.snapshot.catalogue, state.ranking.rows[ranks]

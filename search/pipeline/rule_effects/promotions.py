@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Int64
 
 from search.exploration.policy import block_size
 from search.people.live import LivePeople
@@ -87,7 +87,9 @@ def _promoted(
 
 def _candidates(state: SearchState, promotions: Sequence[Promotion], active: int) -> dict[int, int]:
     """Return the index of the promotion of each rank that may be promoted, most relevant first."""
-    relevance = _relevance(state)
+    relevance = state.predicted
+    if relevance is None:
+        return {}
     found: list[tuple[float, int, int]] = []
     last = min(len(state.pins) + state.ranking.recalled, len(relevance))
     rows = state.ranking.rows[:last]
@@ -104,19 +106,6 @@ def _candidates(state: SearchState, promotions: Sequence[Promotion], active: int
     for _, rank, index in sorted(found):
         candidates.setdefault(rank, index)
     return candidates
-
-
-def _relevance(state: SearchState) -> Float64[np.ndarray, " ranks"]:
-    """Return the relevance of each rank; empty if the list has no relevance.
-
-    In recommendations, it is the score divided by the best score.
-    """
-    if state.relevance is not None:
-        return state.relevance.astype(np.float64)
-    scores = state.ranking.scores.astype(np.float64)
-    if state.request.recommending is None or not len(scores) or scores.max() <= 0:
-        return np.zeros(0)
-    return np.asarray(np.clip(scores / scores.max(), 0.0, 1.0))
 
 
 def _marked(state: SearchState, hit: Hit, position: int) -> Hit:

@@ -1,5 +1,7 @@
 """The page of a ranked list: its hits, and what the result says about the list."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,17 +11,18 @@ from catalog.items import Item
 from catalog.store import ItemStore
 from search.channels.fusion import Channels
 from search.config import EngineConfig
+from search.exploration.request import Exploration, Method
 from search.feature_source import FeatureSource
 from search.identifiers.table import Identifiers
 from search.pipeline.page import cut_page
 from search.pipeline.rule_effects.active_rules import ActiveRules, RuleEffects
-from search.pipeline.state import Depths, RankedList, RerankScores, SearchState
+from search.pipeline.state import EXPLORED, Depths, RankedList, RerankScores, SearchState
 from search.ranking.candidates import Candidates
 from search.ranking.popularity import Popularity
 from search.ranking.weights import Weights
 from search.request import SearchRequest
 from search.result import Degradation
-from search.rules import Boost, NamedRules, RuleReport, Rules
+from search.rules import Boost, NamedRules, Pin, Promotion, RuleReport, Rules
 from search.runtime.deadline import DeadlineBudget, LatencyEstimates
 from search.runtime.stage_timer import StageTimer
 from search.snapshot import Snapshot
@@ -151,3 +154,18 @@ def test_hits_have_the_score_with_boosts_and_the_score_without():
     assert [hit.base_score for hit in result.hits] == [0.125, 0]
     assert [len(hit.adjustments) for hit in result.hits] == [1, 0]
     assert result.rules == (RuleReport("boosts[0]", 1),)
+
+
+def test_every_page_lists_all_items_that_exploration_and_promotions_can_move():
+    pins = Rules(pins=(Pin("a", 1), Pin("b", 2)))
+    promoted = replace(pins, promotions=(Promotion("ads", ("c",), 10.0),))
+    exploration = Exploration(Method.EPSILON_GREEDY, 0.2)
+    state = state_of(exact=1)
+    for rules, explored, expected in (
+        (pins, None, 2),  # the page has two results
+        (pins, exploration, 2 + 1 + EXPLORED),
+        (promoted, None, 2 + 1 + 4),  # the recall depth is 4
+    ):
+        state.rules = ActiveRules.of([NamedRules(rules)], CATALOGUE, None, 0)
+        state.request = replace(state.request, exploration=explored)
+        assert state.listed == expected + 1

@@ -18,7 +18,7 @@ from search.people.person import Person, Recommending, Surface
 from search.people.reasons import ReasonKind, Signal
 from search.recommending.learned import RECOMMENDER
 from search.request import SearchRequest
-from search.rules import Pin, Rules
+from search.rules import Pin, Promotion, Rules
 from tests import shoppers
 from tests.search.recommending.conftest import IDS, TASTES, USERS, purchases
 from tests.shoppers import MICROSECONDS
@@ -102,6 +102,18 @@ def test_pinned_items_come_first_and_excluded_items_are_missing(engine, past):
     ids = [hit.item_id for hit in home(engine, events, rules=rules, page_size=48).hits]
     assert ids[:2] == [IDS[0], second]
     assert first not in ids
+
+
+def test_the_floor_of_a_promotion_is_a_ratio_of_predicted_probabilities(engine, past):
+    """The scores of a ranker are logarithms of probabilities, up to a constant of the list."""
+    events = history(past, 5, 100)
+    best, *_, last = home(engine, events, page_size=6).hits
+    assert None not in (best.rerank_score, last.rerank_score)
+    ratio = np.exp(last.score - best.score)
+    for floor, first in ((0.99 * ratio, last.item_id), (1.01 * ratio, best.item_id)):
+        promotion = Promotion("ads", (last.item_id,), 10.0, min_relevance=floor)
+        result = home(engine, events, rules=Rules(promotions=(promotion,)), active_promotions=1)
+        assert result.hits[0].item_id == first
 
 
 def test_an_item_that_is_new_to_the_models_counts_like_similar_items(

@@ -93,7 +93,8 @@ def test_with_few_returning_users_there_is_no_tower(interactions, tmp_path):
     config = replace(CONFIG, min_users=returning + 1)
     few = build_user_tower(out, TEXT, STORE, people, config, setup(tmp_path))
     none = build_user_tower(out, TEXT, STORE, None, config, setup(tmp_path))
-    assert few == {"users": returning, "tower": "none"}
+    line = "user tower: not trained (60 users with two sessions, and --people.min-users is 61)"
+    assert few == {"users": 60, "tower": "none", "guard": {"taken": False, "line": line}}
     assert none == {"users": 0, "tower": "none"}
     assert list(out.iterdir()) == []
     config = replace(CONFIG, min_users=returning, dev_days=0)
@@ -116,15 +117,20 @@ def test_without_a_next_session_to_measure_on_no_tower_is_written(tmp_path):
     config = replace(CONFIG, min_users=1)
     report = build_user_tower(out, TEXT, STORE, People(late, [{}] * 9), config, setup(tmp_path))
     assert report["tower"] == "none"
+    assert report["guard"] == {
+        "taken": False,
+        "line": "user tower: left out (nDCG@20 on dev: user tower 0.000; 0 users: too few to tell)",
+    }
     assert list(out.iterdir()) == []
 
 
 def test_a_tower_must_be_better_than_both_starting_points():
     start = {"popular_7_days": 0.1, "mean_text": 0.2}
-    assert is_better({"best": 0.21, "start": start})
-    assert not is_better({"best": 0.2, "start": start})
-    assert not is_better({"best": 0.15, "start": start})
-    assert not is_better({"best": None, "start": {}})
+    assert is_better({"best": 0.21, "start": start, "dev_users": 30})
+    assert not is_better({"best": 0.21, "start": start, "dev_users": 29})
+    assert not is_better({"best": 0.2, "start": start, "dev_users": 30})
+    assert not is_better({"best": 0.15, "start": start, "dev_users": 30})
+    assert not is_better({"best": None, "start": {}, "dev_users": 0})
 
 
 def test_training_improves_the_dev_metric(result, interactions, tmp_path):

@@ -112,6 +112,16 @@ def test_the_number_of_positions_has_limits():
         PolicyConfig("data", positions=0)
 
 
+def test_a_query_that_cannot_be_searched_for_is_one_error(dataset, tiny_bundle, capsys):
+    row = event("impression", "1", "a", 1, query="x" * 3_000, time="2024-01-31T12:00:00Z")
+    data = dataset(items=[{"item_id": "a", "title": "a"}], events=[row])
+    arguments = ["evaluate", "--task", "policy", "--data", str(data), "--bundle", str(tiny_bundle)]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: events: the query 'xxx")
+    assert "has 3,000 characters; give 1 to 2,000, or remove its events" in error
+
+
 def test_the_command_evaluates_the_lists_of_a_bundle(dataset, tiny_bundle, tmp_path, capsys):
     found = Engine.load(tiny_bundle).search(SearchRequest("usb c charger", page_size=2)).hits
     first, second = (hit.item_id for hit in found)
