@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64
 
-from behaviour.config import CounterConfig
 from behaviour.counters import Counters
 from behaviour.events import Event
 from behaviour.log.format import StoredEvent
@@ -38,14 +37,14 @@ def wrong_pairs(demo: DemoSearches, *, searches: int, seed: int) -> dict[str, Wr
     For items that fit equally well, the order of the shop says nothing about the truth. Items with
     fewer than 100 impressions are left out.
     """
-    counters = Counters(CounterConfig(smoothing=_SMOOTHING), lambda: float(_NOW))
+    counters = Counters(clock=lambda: float(_NOW))
     raw = _count(demo, counters, searches, np.random.default_rng(seed))
     counters.refresh()
     shares: dict[str, list[tuple[float, float]]] = {"all pairs": [], "pairs of equal fit": []}
     for counted, searched in zip(raw, demo.searched, strict=True):
         shown = np.flatnonzero(counted[1] >= _FEWEST)
         item_ids = [searched.products[item].item_id for item in shown.tolist()]
-        corrected = counters.rates(item_ids, query=searched.query.text)
+        corrected = counters.rates(item_ids, query=searched.query.text, smoothing=_SMOOTHING)
         plain = counted[0, shown] / counted[1, shown]
         truth = searched.mean_clicks[shown]
         fits = text_grades(searched.query.intent, searched.products)[shown]
