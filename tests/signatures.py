@@ -32,7 +32,7 @@ def check_signatures(packages: Sequence[str]) -> None:
                     decorated.__init__ = decorate(decorated.__init__)
                 return decorated
             if _has_shapes(decorated):
-                return _first_calls(check_shapes(decorated, typechecker=typechecker), decorated)
+                return first_calls(check_shapes(decorated, typechecker=typechecker), decorated)
             return check_types(decorated)
 
         return decorate
@@ -41,7 +41,7 @@ def check_signatures(packages: Sequence[str]) -> None:
     jaxtyping.install_import_hook(packages, "beartype.beartype")
 
 
-def _first_calls(checked: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+def first_calls(checked: Callable[..., Any], plain: Callable[..., Any]) -> Callable[..., Any]:
     """Return a function that is `checked` in its first calls, and then `plain`."""
     calls = itertools.count()
 
@@ -50,6 +50,7 @@ def _first_calls(checked: Callable[..., Any], plain: Callable[..., Any]) -> Call
         function = checked if next(calls) < CHECKED_CALLS else plain
         return function(*arguments, **options)
 
+    vars(call)["checked"] = checked  # for tests of the checks
     return call
 
 

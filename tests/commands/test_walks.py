@@ -142,6 +142,7 @@ def expected_values(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", EXPORTS if ALL else ["merchant-tsv"])
+@pytest.mark.slow
 def test_five_commands_lead_from_an_export_to_a_search(name, tmp_path, flags, compilation_cache):
     made, out, data = EXPORTS[name], tmp_path / "out", tmp_path / "my-shop"
     folder = write(tmp_path / "export", made)

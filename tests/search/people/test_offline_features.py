@@ -11,6 +11,8 @@ from search.engine import Engine
 from tests.search.served import REQUESTS, Offline, Served, Shop
 from tests.tiny import BY_SCORE
 
+pytestmark = pytest.mark.slow
+
 # A channel multiplies vectors in another order when it searches than when it scores some items, and
 # then divides the small differences of cosines by their usual spread.
 _ROUNDING = 1e-5

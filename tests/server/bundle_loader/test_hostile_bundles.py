@@ -235,6 +235,7 @@ def checked(directory: Path) -> tuple[int, str, int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.slow
 def test_tables_that_decode_to_gigabytes_take_little_memory(root: Path) -> None:
     code, error, valid_peak = checked(root / "one")
     assert (code, error) == (0, "")

@@ -91,6 +91,7 @@ def test_loading_the_current_bundle_changes_nothing(
     assert swapping.admin.status().previous.bundle_id == ids["one"]
 
 
+@pytest.mark.slow
 def test_no_call_fails_and_no_answer_mixes_two_bundles(
     swapping: Swapping, root: Path, ids: Mapping[str, str]
 ) -> None:

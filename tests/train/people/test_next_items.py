@@ -134,6 +134,7 @@ def shop(dataset, name: str, users: int) -> Path:
 
 
 @pytest.mark.usefixtures("shared_cache")
+@pytest.mark.slow
 def test_training_with_a_second_dataset_adds_steps_of_its_events(dataset, demo, flags, tmp_path):
     out = tmp_path / "out"
     short = ("--towers-fit.epochs", "1", "--pairs.max-pairs", "128", "--pairs.event-weight", "0")

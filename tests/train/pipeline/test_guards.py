@@ -119,6 +119,7 @@ def test_with_two_queries_the_models_of_an_earlier_bundle_stay(
     assert "the earlier one stays" in step_report(out, "rerank")["guard"]["line"]
 
 
+@pytest.mark.slow
 def test_judgments_without_worth_change_no_model_of_an_earlier_bundle(
     tiny_bundle, dataset, flags, tmp_path
 ):
