@@ -161,9 +161,8 @@ class Feedback:
         check_person(user_id, "user_id")
 
         def join() -> None:
-            if not self._log.join(session_id, user_id, self._now()):
-                return
-            self.histories.join(session_id, user_id, self._log.last_forgotten(user_id))
+            if self._log.join(session_id, user_id, self._now()):
+                self.histories.join(session_id, user_id, self._log.last_forgotten(user_id))
 
         return self._writer.run(join)
 

@@ -57,8 +57,7 @@ class ExportConfig:
             raise InputError(
                 f"--currency: {quote(self.currency)} is no code of ISO 4217; give one such as EUR"
             )
-        if self.language:
-            self.primary_language()  # refuses what is no language
+        self.primary_language()  # refuses what is no language
 
     def primary_language(self) -> str:
         """Return the primary tag of the language, such as `en` for `en-US`; "": none.
@@ -126,9 +125,10 @@ def train_from_export(
     parser.add_argument("--from", dest="exports", nargs="+", action="extend", default=[])
     parser.add_argument("--out", type=Path, default=Path("out"))
     parser.add_argument("--data")
-    options = [f"--{name.replace('_', '-')}" for name in ExportConfig.__annotations__]
-    for option in options[1:]:  # all but the exports
-        parser.add_argument(option)
+    options = {name: f"--{name.replace('_', '-')}" for name in ExportConfig.__annotations__}
+    del options["exports"]  # which --from gives
+    for name, option in options.items():
+        parser.add_argument(option, dest=name)
     known, rest = parser.parse_known_args(arguments)
     if known.data is not None:
         sys.stderr.write("error: --from: not with --data; give one of them\n")
@@ -139,8 +139,8 @@ def train_from_export(
     given = vars(known)
     of_import = [
         word
-        for option in options[1:]
-        if (value := given[option[2:].replace("-", "_")]) is not None
+        for name, option in options.items()
+        if (value := given[name]) is not None
         for word in (option, value)
     ]
     code = main([*known.exports, "--out", str(dataset), *of_import], "shortlist import")

@@ -47,6 +47,14 @@ def dataset_directory(data: str, out: Path, demo_seed: int) -> Path:
     return directory
 
 
+def _read(directory: Path) -> Dataset:
+    """Read and validate a dataset, and log its warnings."""
+    dataset = read_dataset(directory)
+    for warning in dataset.warnings:
+        logger.warning("warning: %s", warning)
+    return dataset
+
+
 @dataclass(frozen=True)
 class TrainingInputs:
     """What the steps of one configuration share: dataset, items, weights and numerics."""
@@ -62,20 +70,14 @@ class TrainingInputs:
     @cached_property
     def source_dataset(self) -> Dataset:
         """The validated dataset, without the writes of `--from-state`: the towers train on it."""
-        dataset = read_dataset(self.data_directory)
-        for warning in dataset.warnings:
-            logger.warning("warning: %s", warning)
-        return dataset
+        return _read(self.data_directory)
 
     @cached_property
     def other_dataset(self) -> Dataset | None:
         """The validated dataset of `--with-data`; None without that option."""
         if self.config.with_data is None:
             return None
-        dataset = read_dataset(self.config.with_data)
-        for warning in dataset.warnings:
-            logger.warning("warning: %s", warning)
-        return dataset
+        return _read(self.config.with_data)
 
     @cached_property
     def next_items(self) -> NextItems | None:
